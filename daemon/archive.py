@@ -1,0 +1,151 @@
+"""Filing away: the move that acknowledges a delivery, done after its outcome is committed.
+
+Every step can be done again: names follow from the ledger, companions are rewritten, a file that has already been
+moved is found by its hash.
+"""
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from daemon.claims import Claim
+from daemon.files import Folders, move, write_new
+from daemon.outcomes import Duplicate, Loaded, Outcome, Refused
+from handlers.route import EXTENSIONS
+
+_LONGEST = 180  # bytes of a name, so that ours with an id and a companion's ending stay under 255
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def file_away(
+    folders: Folders,
+    claim: Claim,
+    outcome: Outcome,
+    row: Mapping[str, Any],
+    rejects: Sequence[Mapping[str, Any]],
+) -> str:
+    """Moves a delivery's file to where it belongs and writes what lies beside it.
+
+    Args:
+        folders: the data folder.
+        claim: the file.
+        outcome: what became of it.
+        row: its row of the ledger.
+        rejects: its refused rows, of a partial delivery.
+
+    Returns:
+        The file's new path, relative to the data folder.
+    """
+    folder = _folder(folders, outcome, row["timestamp"])
+    folder.mkdir(parents=True, exist_ok=True)
+    target = _place(folder, claim, outcome, row)
+    match outcome:
+        case Refused():
+            write_new(folders.errors / f"{target.name}.reason.txt", _reason_text(row).encode())
+        case Loaded() if outcome.partial:
+            write_new(folders.errors / rejects_name(target.name), rejects_csv(row, rejects))
+        case Loaded() | Duplicate():
+            pass
+    if claim.name:
+        move(claim.path, target)
+    return target.relative_to(folders.data_dir).as_posix()
+
+
+def rejects_name(name: str) -> str:
+    """The name of the rejects file of an archived file."""
+    return f"{name}.rejects.csv"
+
+
+def _folder(folders: Folders, outcome: Outcome, arrived: datetime) -> Path:
+    if isinstance(outcome, Refused):
+        return folders.errors
+    return folders.processed / f"{arrived:%Y}" / f"{arrived:%m}"
+
+
+def _place(folder: Path, claim: Claim, outcome: Outcome, row: Mapping[str, Any]) -> Path:
+    """The file's own name if it is free, else one with the delivery's id."""
+    name = safe_name(claim.name or row["file_name"])
+    own, numbered = folder / name, folder / with_id(name, outcome.delivery_id)
+    if not claim.name:
+        # it was moved before a crash: find out under which name
+        return next((p for p in (numbered, own) if _sha256(p) == row["sha256"]), own)
+    return numbered if os.path.lexists(own) else own
+
+
+def safe_name(name: str) -> str:
+    """A name that is UTF-8, has no control characters, no leading dot or dash, and leaves room for endings."""
+    clean = "".join(c if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF else "_" for c in name)  # noqa: PLR2004
+    stem, extension = _split(clean if clean[:1] not in ("-", ".") else f"_{clean[1:]}")
+    while len((stem + extension).encode()) > _LONGEST and stem:
+        stem = stem[:-1]
+    return (stem + extension)[:_LONGEST]
+
+
+def with_id(name: str, delivery_id: int) -> str:
+    """A name that no other delivery has."""
+    stem, extension = _split(name)
+    return f"{stem}.{delivery_id}{extension}"
+
+
+def _split(name: str) -> tuple[str, str]:
+    extension = next((e for e in reversed(EXTENSIONS) if name.endswith(e)), "")
+    return name.removesuffix(extension), extension
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def rejects_csv(row: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]]) -> bytes:
+    """The refused rows, to be corrected and dropped again.
+
+    The columns that say why stand first, so that a row with too many cells keeps them all. A cell that a spreadsheet
+    would take for a formula is preceded by an apostrophe, unless it is a number.
+    """
+    header = (row["error_details"] or {}).get("header", [])
+    delimiter = row["delimiter"] or ","
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["reject_line", "reject_reason", "reject_message", *header])
+    for reject in rejects:
+        try:
+            cells = next(csv.reader([reject["raw"]], delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            cells = [reject["raw"]]
+        if "\n" in reject["raw"]:
+            cells = next(csv.reader(io.StringIO(reject["raw"], newline=""), delimiter=delimiter), [])
+        said = (reject["line"], reject["reason"], reject["message"])
+        writer.writerow([*said, *(_harmless(cell) for cell in cells)])
+    return out.getvalue().encode()
+
+
+def _harmless(cell: str) -> str:
+    text = cell.strip()
+    if not text.startswith(_FORMULA) and not cell.startswith(_FORMULA):
+        return cell
+    digits = text.lstrip("+-").replace(".", "", 1)
+    return cell if digits.isascii() and digits.isdigit() else f"'{cell}"
+
+
+def _reason_text(row: Mapping[str, Any]) -> str:
+    details = row["error_details"] or {}
+    lines = [
+        f"file:        {row['file_name']}",
+        f"delivery:    {row['id']}, arrived {row['timestamp']:%Y-%m-%d %H:%M:%S} UTC",
+        f"reason:      {details.get('reason', '')}",
+        f"what:        {details.get('message', '')}",
+        f"what to do:  {details.get('remedy', '')}",
+    ]
+    if details.get("first_rejects"):
+        lines += ["", "first rejected rows:"]
+        lines += [f"  line {r['line']}: {r['message']} ({r['reason']})" for r in details["first_rejects"]]
+    return "\n".join(lines) + "\n"

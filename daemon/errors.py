@@ -1,0 +1,15 @@
+"""Errors of the daemon, named by what to do next. Each docstring is the default message."""
+
+from handlers.errors import StockgripError
+
+
+class TransientError(StockgripError):
+    """The world is at fault, not the file: leave the file where it is and try again."""
+
+
+class DatabaseUnavailable(TransientError):  # noqa: N818  (named by what is so; its base says what to do)
+    """The database cannot be reached or is locked: check that it runs; the work goes on by itself."""
+
+
+class ConfigError(StockgripError):
+    """The configuration is wrong: correct config.yaml or the STOCKGRIP_ variables and start again."""

@@ -1,0 +1,79 @@
+"""Every log event of the daemon: its name, level, meaning and fields. Nothing is logged that is not listed here.
+
+To add one: a line below, in the shape ``NAME = "noun_verb_past", level, meaning, *fields``, and a row in
+``docs/logs.md``, which also says what to do about it (a test keeps the two equal, and each call's level and fields too).
+``delivery`` and ``file`` come from ``logs.bound`` and ``exception`` from ``exc_info``: they are not listed as fields.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, Self
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class Event(StrEnum):
+    """A log event; as a string it is the static name that stands under ``event`` in the log.
+
+    Attributes:
+        level: how loud it is: ``error`` needs a person, ``warning`` needs one if it stays, ``info`` is the normal
+            course of things, ``debug`` is for finding out why.
+        meaning: one sentence for the operator.
+        fields: names of the fields it may carry.
+    """
+
+    level: Level
+    meaning: str
+    fields: tuple[str, ...]
+
+    def __new__(cls, name: str, level: Level, meaning: str, *fields: str) -> Self:
+        """Make the member a string equal to its name, with what is known about it beside."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.level = level
+        member.meaning = meaning
+        member.fields = fields
+        return member
+
+    # fmt: off
+    # The process
+    DAEMON_STARTED = "daemon_started", "info", "The process has read its configuration and begins.", "version", "pid", "config", "data_dir", "database"
+    DAEMON_READY = "daemon_ready", "info", "Recovery is finished and the inbox is being watched.", "startup_seconds", "waiting"
+    DAEMON_STOPPED = "daemon_stopped", "info", "The process ends; the delivery in hand was finished.", "reason", "deliveries", "uptime_seconds"
+    STOP_REQUESTED = "stop_requested", "info", "A signal asked the daemon to stop.", "signal"
+    DATABASE_MIGRATED = "database_migrated", "info", "The tables were brought to the version this program needs.", "from_revision", "to_revision", "seconds"
+
+    # A delivery, in the order of its way
+    DELIVERY_SEEN = "delivery_seen", "debug", "A candidate stands in the inbox.", "size_bytes", "how"
+    DELIVERY_WAITING = "delivery_waiting", "info", "A file is not taken yet (reason: open_for_writing, no_final_newline, nul_tail, still_changing); said once for each file and reason.", "reason", "size_bytes"
+    ENTRY_IGNORED = "entry_ignored", "warning", "Something that is no regular file (symlink, fifo, folder, device) stands in the inbox and is left alone.", "kind"
+    DELIVERY_CLAIMED = "delivery_claimed", "debug", "The file was renamed into .work/ and is ours.", "size_bytes"
+    DELIVERY_RELEASED = "delivery_released", "warning", "A claimed file was put back into the inbox, untouched.", "reason"
+    DELIVERY_RECOVERED = "delivery_recovered", "warning", "A delivery that an earlier process left unfinished is taken up again.", "state"
+    SCHEMA_DRIFTED = "schema_drifted", "warning", "The file has columns the feed does not know; they were not loaded.", "feed", "columns"
+    DELIVERY_LOADED = "delivery_loaded", "info", "Every row was loaded and committed.", "feed", "slot", "rows_in", "rows_loaded", "rows_duplicate", "seconds"
+    DELIVERY_PARTIAL = "delivery_partial", "warning", "The good rows were loaded and committed, the others rejected.", "feed", "slot", "rows_in", "rows_loaded", "rows_rejected", "rows_duplicate", "reasons", "seconds"
+    DELIVERY_DUPLICATE = "delivery_duplicate", "info", "The same bytes were delivered before; nothing was loaded.", "feed", "first_delivery", "sha256"
+    DELIVERY_REFUSED = "delivery_refused", "error", "The whole file was refused and goes to errors/.", "feed", "code", "reason", "remedy", "rows_in", "rows_rejected"
+    DELIVERY_HELD = "delivery_held", "error", "A correction would shrink its slot by more than half and is held in errors/ for a person.", "feed", "slot", "rows_before", "rows_after", "remedy"
+    DELIVERY_SUPERSEDED = "delivery_superseded", "info", "An older delivery of the same slot was retracted in favour of this one.", "slot", "older_delivery", "rows_retracted"
+    DELIVERY_FAILED = "delivery_failed", "error", "An unexpected error inside the program stopped this delivery; the traceback is under exception.", "step", "error", "attempts"
+    REJECTS_WRITTEN = "rejects_written", "info", "The rejected rows were written beside the archive for correction.", "path", "rows"
+    DELIVERY_FILED = "delivery_filed", "debug", "The file was moved to its archive place.", "path"
+
+    # The world around it
+    STEP_RETRIED = "step_retried", "warning", "A step failed for a passing reason and is tried again.", "step", "attempt", "wait_seconds", "error"
+    INTAKE_PAUSED = "intake_paused", "error", "The world is at fault (database, disk, folder): files stay where they are until it is well again.", "reason", "error", "remedy"
+    INTAKE_RESUMED = "intake_resumed", "info", "The cause of the pause is gone; work goes on.", "reason", "paused_seconds"
+    WATCHER_STARTED = "watcher_started", "info", "The inbox is watched for changes.", "kind"
+    WATCHER_FAILED = "watcher_failed", "warning", "The watcher does not work any more; the periodic scan still sees every file.", "reason", "error", "remedy"
+    WATCHER_REBUILT = "watcher_rebuilt", "info", "A new watcher took over and the inbox was scanned.", "kind", "failures"
+    INBOX_MISSING = "inbox_missing", "error", "The inbox folder is gone or was replaced.", "path", "error"
+    INBOX_BACK = "inbox_back", "info", "The inbox folder is there again.", "path", "missing_seconds"
+    CLOCK_JUMPED = "clock_jumped", "warning", "The system clock was set; settling uses a steady clock and is not touched.", "jump_seconds"
+
+    # The log itself
+    LIBRARY_WARNED = "library_warned", "warning", "A library, or Python itself, said something at warning level or above (the line has the level it was said at).", "logger", "message"
+    LOG_LINES_DROPPED = "log_lines_dropped", "warning", "The log's reader was too slow or gone: this many lines were not written.", "lines"
+    # fmt: on

@@ -1,0 +1,332 @@
+"""The loop: look, take what is complete, ingest it, one after the other.
+
+A bad file is a file's fault and is refused. Whatever is the world's fault is tried again for a while, and then intake
+pauses: the file stays claimed, nothing is blamed on it, and work goes on by itself when the world is well again.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception
+from tenacity import stop_after_attempt as after_attempts
+from tenacity import wait_exponential_jitter as exponential
+
+from daemon import claims
+from daemon.claims import Claim
+from daemon.errors import DatabaseUnavailable, TransientError
+from daemon.events import Event
+from daemon.faults import world
+from daemon.files import Folders
+from daemon.inbox import Inbox
+from daemon.ingest import Rules, StillWritten, ingest
+from daemon.logs import bound, display_name, emit
+from daemon.outcomes import Duplicate, Loaded, Outcome, Refused
+from daemon.settings import Settings
+from daemon.store import Store, is_worlds_fault
+from daemon.watch import Watcher
+from handlers.errors import FileError
+from handlers.reasons import FileReason
+
+_T = TypeVar("_T")
+_REMEDY = {
+    "database": "check that the database runs, is not locked and has room; work resumes by itself",
+    "host": "check disk space, permissions and mounts of the data folder; work resumes by itself",
+}
+_CLOCK_TOLERANCE = 5.0  # seconds that the wall clock may move against the steady one between two looks
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did."""
+
+    loaded: int = 0
+    partial: int = 0
+    duplicate: int = 0
+    refused: int = 0
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+
+    @property
+    def deliveries(self) -> int:
+        """All of them."""
+        return self.loaded + self.partial + self.duplicate + self.refused
+
+    @property
+    def all_well(self) -> bool:
+        """Whether nothing was refused or rejected."""
+        return not (self.partial or self.refused)
+
+    def count(self, outcome: Outcome) -> None:
+        """Adds one delivery."""
+        match outcome:
+            case Loaded(counts=counts):
+                if outcome.partial:
+                    self.partial += 1
+                else:
+                    self.loaded += 1
+                self.rows_loaded += counts.loaded
+                self.rows_rejected += counts.rejected
+            case Duplicate():
+                self.duplicate += 1
+            case Refused():
+                self.refused += 1
+
+
+@dataclass(slots=True)
+class Service:
+    """The daemon's work on one data folder and one database."""
+
+    settings: Settings
+    store: Store
+    stop: threading.Event = field(default_factory=threading.Event)
+    wake: threading.Event = field(default_factory=threading.Event)
+    scan_wanted: threading.Event = field(default_factory=threading.Event)
+    summary: Summary = field(default_factory=Summary)
+    folders: Folders = field(init=False)
+    inbox: Inbox = field(init=False)
+    rules: Rules = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folders = Folders(self.settings.data_dir)
+        self.inbox = Inbox(self.folders.inbox, self.settings.settle)
+        self.rules = Rules.of(self.settings)
+
+    def request_stop(self) -> None:
+        """Finish the delivery in hand, then end. Safe in a signal handler."""
+        self.stop.set()
+        self.wake.set()
+
+    def request_scan(self) -> None:
+        """Look through the whole inbox soon. Safe in a signal handler."""
+        self.scan_wanted.set()
+        self.wake.set()
+
+    # ---- the two ways to run
+
+    def drain(self, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Summary:
+        """Processes what waits now, and ends.
+
+        Args:
+            progress: called with how many deliveries are done and how many are known.
+
+        Raises:
+            TransientError: the world is at fault and did not get well; files are back in the inbox.
+        """
+        with world():
+            self.folders.make()
+            self.store.ping()
+            self._recover(patient=False)
+            self.inbox.scan()
+            mine = set(self.inbox.waiting)
+            while mine and not self.stop.is_set():
+                for name in self.inbox.ready():
+                    if self.stop.is_set():
+                        break
+                    if name in mine:
+                        self._deliver(name, patient=False)
+                        mine.discard(name)
+                        progress(self.summary.deliveries, self.summary.deliveries + len(mine))
+                mine &= set(self.inbox.waiting)
+                if mine:
+                    self.stop.wait(self.inbox.next_look())
+                    self.inbox.look(mine)
+                    mine &= set(self.inbox.waiting)
+        return self.summary
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> Summary:
+        """Works until ``request_stop``."""
+        begun = time.monotonic()
+        self._when_well(self.folders.make)
+        watcher = Watcher(self.folders.inbox, self.wake)
+        watching = self.settings.settle.use_inotify and watcher.start()
+        emit(Event.WATCHER_STARTED, kind="inotify" if watching else "scan")
+        try:
+            self._recover(patient=True)
+            self._scan()
+            emit(
+                Event.DAEMON_READY,
+                startup_seconds=round(time.monotonic() - begun, 3),
+                waiting=len(self.inbox.waiting),
+            )
+            ready()
+            self._loop(watcher if self.settings.settle.use_inotify else None)
+        finally:
+            watcher.stop()
+        return self.summary
+
+    def _loop(self, watcher: Watcher | None) -> None:
+        last_scan = time.monotonic()
+        offset = time.time() - time.monotonic()
+        while not self.stop.is_set():
+            for name in self.inbox.ready():
+                if self.stop.is_set():
+                    return
+                self._deliver(name, patient=True)
+            until_scan = max(0.0, last_scan + self.settings.settle.scan_seconds - time.monotonic())
+            self.wake.wait(min(until_scan, self.inbox.next_look() or until_scan))
+            self.wake.clear()
+            if watcher is not None:
+                self.inbox.look(watcher.hints())
+            self.inbox.look(list(self.inbox.waiting))
+            offset = self._notice_clock(offset)
+            overdue = time.monotonic() - last_scan >= self.settings.settle.scan_seconds
+            overdue = overdue or self.scan_wanted.is_set()
+            self.scan_wanted.clear()
+            unwell = watcher is not None and not watcher.is_well()
+            if unwell or overdue:
+                if unwell and watcher is not None and self.folders.inbox.is_dir():
+                    watcher.rebuild()
+                self._scan()
+                last_scan = time.monotonic()
+
+    # ---- one delivery
+
+    def _deliver(self, name: str, *, patient: bool) -> None:
+        claim = self._take(name, patient=patient)
+        self.inbox.forget(name)
+        if claim is not None:
+            emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
+            self._carry_through(claim, patient=patient)
+
+    def _take(self, name: str, *, patient: bool) -> Claim | None:
+        def take() -> Claim | None:
+            with world():
+                return claims.take(self.folders, name)
+
+        if not patient:
+            return take()
+        try:
+            return take()
+        except TransientError:
+            return self._when_well(take)
+
+    def _carry_through(self, claim: Claim, *, patient: bool) -> None:
+        """Brings a claimed file to its end, or back into the inbox.
+
+        Raises:
+            TransientError: the world did not get well, and nobody is to wait for it.
+        """
+        try:
+            outcome = self._with_retries(claim)
+        except StillWritten:
+            if claims.release(self.folders, claim):
+                emit(Event.DELIVERY_RELEASED, delivery=claim.id, file=display_name(claim.name), reason="changed")
+            return
+        except TransientError as error:
+            if not patient:
+                claims.release(self.folders, claim)
+                raise
+            outcome = self._when_well(lambda: self._ingest(claim, self.settings.retry.attempts), error)
+        if outcome is not None:
+            self.summary.count(outcome)
+            claims.drop(claim)
+
+    def _with_retries(self, claim: Claim) -> Outcome | None:
+        retry = self.settings.retry
+
+        def say(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            emit(
+                Event.STEP_RETRIED,
+                step="ingest",
+                attempt=state.attempt_number,
+                wait_seconds=round(state.upcoming_sleep, 3),
+                error=str(error),
+            )
+
+        retrying = Retrying(
+            retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not isinstance(e, StillWritten)),
+            stop=after_attempts(retry.attempts) | (lambda _state: self.stop.is_set()),
+            wait=exponential(initial=retry.initial_seconds, max=retry.max_seconds),
+            sleep=self.stop.wait,
+            before_sleep=say,
+            reraise=True,
+        )
+        try:
+            for attempt in retrying:
+                with attempt:
+                    return self._ingest(claim, attempt.retry_state.attempt_number)
+        except RetryError as error:
+            raise TransientError(str(error)) from error
+        return None
+
+    def _ingest(self, claim: Claim, attempt: int) -> Outcome:
+        try:
+            return ingest(claim, self.rules, self.store, self.folders, attempt)
+        except TransientError:
+            raise
+        except Exception as error:  # noqa: BLE001  (the one place: a defect must not stop the other files)
+            if is_worlds_fault(error):
+                raise TransientError(str(error)) from error
+            return self._give_up_on(claim, error, attempt)
+
+    def _give_up_on(self, claim: Claim, error: Exception, attempt: int) -> Outcome:
+        """A defect of ours: the file is kept in ``errors/``, and the traceback is in the log."""
+        with bound(delivery=claim.id, file=claim.name):
+            emit(Event.DELIVERY_FAILED, step="ingest", error=str(error)[:500], attempts=attempt, exc_info=error)
+        failure = FileError(FileReason.INTERNAL_ERROR, f"{type(error).__name__}: {str(error)[:300]}")
+        return ingest(claim, self.rules, self.store, self.folders, attempt, refusal=failure)
+
+    # ---- the world
+
+    def _recover(self, *, patient: bool) -> None:
+        """Takes up what a process that died had claimed."""
+        for claim in claims.orphans(self.folders):
+            with bound(delivery=claim.id, file=claim.name):
+                if not claim.name and self.store.outcome_of(claim.id) is None:
+                    claims.drop(claim)  # it died before the file was in
+                    continue
+                emit(Event.DELIVERY_RECOVERED, state="claimed" if claim.name else "filed")
+            self._carry_through(claim, patient=patient)
+
+    def _scan(self) -> None:
+        """A full look; a missing folder is made again, and said."""
+        try:
+            self.inbox.scan()
+        except OSError as error:
+            begun = time.monotonic()
+            path = str(self.folders.inbox)
+            emit(Event.INBOX_MISSING, path=path, error=error.strerror or str(error))
+
+            def again() -> None:
+                self.folders.make()
+                self.inbox.scan()
+
+            self._when_well(again)
+            emit(Event.INBOX_BACK, path=path, missing_seconds=round(time.monotonic() - begun, 3))
+
+    def _when_well(self, work: Callable[[], _T], error: TransientError | None = None) -> _T | None:
+        """Does some work as soon as the world lets it, pausing intake meanwhile; None if asked to stop first."""
+        begun = time.monotonic()
+        paused = ""
+        wait = self.settings.retry.initial_seconds
+        while True:
+            if error is None:
+                try:
+                    with world():
+                        result = work()
+                except StillWritten:
+                    raise
+                except TransientError as raised:
+                    error = raised
+                else:
+                    if paused:
+                        seconds = round(time.monotonic() - begun, 3)
+                        emit(Event.INTAKE_RESUMED, reason=paused, paused_seconds=seconds)
+                    return result
+            if not paused:
+                paused = "database" if isinstance(error, DatabaseUnavailable) else "host"
+                emit(Event.INTAKE_PAUSED, reason=paused, error=str(error), remedy=_REMEDY[paused])
+            error = None
+            if self.stop.wait(wait):
+                return None
+            wait = min(wait * 2, self.settings.retry.max_seconds)
+
+    def _notice_clock(self, offset: float) -> float:
+        now = time.time() - time.monotonic()
+        if abs(now - offset) > _CLOCK_TOLERANCE:
+            emit(Event.CLOCK_JUMPED, jump_seconds=round(now - offset, 1))
+        return now

@@ -1,0 +1,301 @@
+"""A file's bytes, read safely: regular files only, unpacked within limits, decoded strictly, cut at records.
+
+Nothing here guesses: a byte that does not belong to the encoding refuses the file.
+"""
+
+import codecs
+import errno
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import zstandard
+
+from handlers.cells import boundary
+from handlers.errors import FileError
+from handlers.reasons import FileReason
+
+CHUNK = 8 << 20  # bytes of text per block: about 130 000 sales rows
+_RECORD_LIMIT = 16 << 20  # a longer line is no row of any feed
+_RATIO_FROM = 16 << 20  # small files may pack well; judged from here on
+_UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a file may be.
+
+    Attributes:
+        file_bytes: as it lies on disk.
+        unpacked_bytes: after decompression.
+        ratio: unpacked / packed.
+    """
+
+    file_bytes: int
+    unpacked_bytes: int
+    ratio: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A file's identity and content, to tell whether it changed under our hands."""
+
+    sha256: str
+    size: int
+    stamp: tuple[int, int, int, int, int]
+
+
+def open_regular(path: str | bytes, *, dir_fd: int | None = None) -> int:
+    """A descriptor of a regular file; never follows a link, never waits for a pipe.
+
+    Raises:
+        FileError: ``unreadable``: the process may not read it.
+        OSError: anything else.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, dir_fd=dir_fd)
+    except PermissionError as error:
+        raise FileError(FileReason.UNREADABLE, f"the file cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return fd
+
+
+def stamp(status: os.stat_result) -> tuple[int, int, int, int, int]:
+    """What changes when a file does."""
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def fingerprint(fd: int) -> Fingerprint:
+    """Hashes a whole file from its start."""
+    before = os.fstat(fd)
+    digest = hashlib.sha256()
+    offset = 0
+    while data := os.pread(fd, 1 << 20, offset):
+        digest.update(data)
+        offset += len(data)
+    return Fingerprint(digest.hexdigest(), offset, stamp(before))
+
+
+def blocks(fd: int, compression: str, codec: str, limits: Limits) -> Iterator[bytes]:
+    """The file's text as UTF-8 with ``\\n`` line ends, in chunks cut anywhere.
+
+    Args:
+        fd: an open file; it is read from its start.
+        compression: "", "gz" or "zst".
+        codec: from ``choose_codec``.
+        limits: of the unpacked size.
+
+    Raises:
+        FileError: ``encoding``, ``gzip_corrupt``, ``gzip_too_big`` or ``nul_tail``.
+    """
+    decoded = _decode(_unpack(fd, compression, limits), codec)
+    last = b""
+    for chunk in _with_newlines(decoded):
+        last = chunk
+        yield chunk
+    if last.endswith(b"\0"):
+        raise FileError(FileReason.NUL_TAIL, "the file ends in NUL bytes")
+
+
+def records(chunks: Iterator[bytes], delimiter: str, first_line: int) -> Iterator[tuple[int, bytes]]:
+    """Blocks of whole records with the physical line on which each begins.
+
+    Raises:
+        FileError: ``unbalanced_quotes`` or ``too_large`` (one endless line).
+    """
+    line, rest = first_line, b""
+    for chunk in chunks:
+        data = rest + chunk
+        cut = boundary(data, delimiter, line)
+        block, rest = data[:cut], data[cut:]
+        if block:
+            yield line, block
+            line += block.count(b"\n")
+        if len(rest) > _RECORD_LIMIT:
+            _refuse_endless(rest, line)
+    if rest:
+        yield line, rest
+
+
+def _refuse_endless(rest: bytes, line: int) -> None:
+    limit = f"{_RECORD_LIMIT >> 20} MiB"
+    if b'"' in rest:
+        raise FileError(
+            FileReason.UNBALANCED_QUOTES,
+            f"the row that begins on line {line} has a quoted cell that does not end within {limit}",
+        )
+    raise FileError(FileReason.TOO_LARGE, f"line {line} is longer than {limit}")
+
+
+def choose_codec(fd: int, compression: str, named: str | None, limits: Limits) -> str:
+    """UTF-8 (with or without a mark), UTF-16 with a mark, or else the codec that the feed's config names.
+
+    Raises:
+        FileError: ``encoding`` (UTF-32), ``gzip_corrupt`` or ``gzip_too_big``.
+    """
+    head = next(_unpack(fd, compression, limits, chunk=1 << 16), b"")
+    if head.startswith(_UTF32_MARKS):
+        raise FileError(FileReason.ENCODING, "the file is UTF-32; UTF-8 and UTF-16 with a mark are read")
+    if head.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if named is None:
+        return "utf-8"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for chunk in _unpack(fd, compression, limits):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return named
+    return "utf-8"
+
+
+def _unpack(fd: int, compression: str, limits: Limits, chunk: int = CHUNK) -> Iterator[bytes]:
+    if compression == "":
+        offset = 0
+        while data := os.pread(fd, chunk, offset):
+            offset += len(data)
+            yield data
+        return
+    packed = os.fstat(fd).st_size
+    total = 0
+    for data in (_gunzip if compression == "gz" else _unzstd)(fd, chunk):
+        total += len(data)
+        if total > limits.unpacked_bytes:
+            raise FileError(
+                FileReason.GZIP_TOO_BIG, f"the file unpacks to more than {limits.unpacked_bytes:,} bytes"
+            )
+        if total > _RATIO_FROM and total > limits.ratio * packed:
+            raise FileError(
+                FileReason.GZIP_TOO_BIG,
+                f"the file of {packed:,} bytes unpacks to more than {limits.ratio} times as much",
+            )
+        yield data
+
+
+def _gunzip(fd: int, chunk: int) -> Iterator[bytes]:
+    """All members of a gzip file; each is verified by its checksum."""
+    member = zlib.decompressobj(wbits=31)
+    offset, pending, begun = 0, b"", False
+    try:
+        while True:
+            if not pending:
+                pending = os.pread(fd, 1 << 18, offset)
+                offset += len(pending)
+                if not pending:
+                    break
+            if member.eof:
+                pending = pending.lstrip(b"\0")  # padding after a member is allowed
+                if not pending:
+                    continue
+                member, begun = zlib.decompressobj(wbits=31), False
+            begun = True
+            data = member.decompress(pending, chunk)
+            pending = member.unused_data if member.eof else member.unconsumed_tail
+            if data:
+                yield data
+    except zlib.error as error:
+        raise FileError(FileReason.GZIP_CORRUPT, f"the gzip data are damaged: {error}") from error
+    if not (begun and member.eof):
+        raise FileError(FileReason.GZIP_CORRUPT, "the gzip data end before their end mark")
+
+
+def _unzstd(fd: int, chunk: int) -> Iterator[bytes]:  # noqa: ARG001
+    """All frames of a Zstandard file."""
+    frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+    offset, begun = 0, False
+    try:
+        # a slice of 1 KiB unpacks to 32 MiB at the most
+        while data := os.pread(fd, 1 << 10, offset):
+            offset += len(data)
+            while data:
+                begun = True
+                text = frame.decompress(data)
+                if text:
+                    yield text
+                data = b""
+                if frame.eof:
+                    data = frame.unused_data
+                    frame, begun = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj(), False
+    except zstandard.ZstdError as error:
+        raise FileError(FileReason.GZIP_CORRUPT, f"the Zstandard data are damaged: {error}") from error
+    if begun or offset == 0:
+        raise FileError(FileReason.GZIP_CORRUPT, "the Zstandard data end before their end mark")
+
+
+def _decode(chunks: Iterator[bytes], codec: str) -> Iterator[bytes]:
+    """UTF-8 bytes, checked; other codecs by way of text."""
+    decode = _as_utf8 if codec in ("utf-8", "utf-8-sig") else _by_way_of_text
+    line = 1
+    try:
+        for chunk in decode(chunks, codec):
+            line += chunk.count(b"\n")
+            yield chunk
+    except UnicodeError as error:
+        found = ""
+        if isinstance(error, UnicodeDecodeError):
+            line += bytes(error.object[: error.start]).count(b"\n")
+            found = f" (byte 0x{error.object[error.start]:02X})"
+        raise FileError(
+            FileReason.ENCODING,
+            f"line {line} is not {codec.removesuffix('-sig').upper()}{found}; nothing was loaded",
+        ) from error
+
+
+def _as_utf8(chunks: Iterator[bytes], codec: str) -> Iterator[bytes]:
+    """The chunks as they are, cut at whole characters; decoded only to check them."""
+    carry, first = b"", codec == "utf-8-sig"
+    for chunk in chunks:
+        data = carry + chunk
+        carry = b""
+        if first:
+            data, first = data.removeprefix(codecs.BOM_UTF8), False
+        if not data.isascii():
+            cut = _whole_characters(data)
+            data, carry = data[:cut], data[cut:]
+            data.decode()
+        yield data
+    carry.decode()
+
+
+def _by_way_of_text(chunks: Iterator[bytes], codec: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(codec)()
+    for chunk in chunks:
+        yield decoder.decode(chunk).encode()
+    yield decoder.decode(b"", final=True).encode()
+
+
+def _whole_characters(data: bytes) -> int:
+    """Where the last whole UTF-8 character of ``data`` ends."""
+    for back in range(1, min(4, len(data)) + 1):
+        byte = data[-back]
+        if byte < 0x80:  # noqa: PLR2004  (ASCII)
+            return len(data)
+        if byte >= 0xC0:  # noqa: PLR2004  (the first byte of a character)
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4  # noqa: PLR2004
+            return len(data) if back >= length else len(data) - back
+    return len(data)
+
+
+def _with_newlines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """CRLF and CR as LF."""
+    held = b""  # a CR whose LF may begin the next chunk
+    for chunk in chunks:
+        data = held + chunk if held else chunk
+        held = b""
+        if b"\r" in data:
+            if data.endswith(b"\r"):
+                data, held = data[:-1], b"\r"
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if data:
+            yield data
+    if held:
+        yield b"\n"

@@ -1,0 +1,120 @@
+"""Arrow tables into database tables, and the few expressions in which the two databases differ.
+
+Names in the SQL of this package come from the feeds' declarations, never from a file.
+"""
+
+import io
+from abc import ABC, abstractmethod
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from sqlalchemy import Connection
+
+
+class Manners(ABC):
+    """What differs between the databases."""
+
+    name: str
+
+    @abstractmethod
+    def insert(self, connection: Connection, table: str, rows: pa.Table | pa.RecordBatch) -> None:
+        """Appends rows; their columns are named as the table's."""
+
+    @abstractmethod
+    def day(self, column: str) -> str:
+        """SQL: the day of a local time."""
+
+    @abstractmethod
+    def day_after(self, column: str) -> str:
+        """SQL: the next day."""
+
+    @abstractmethod
+    def begin(self, connection: Connection) -> None:
+        """Ends staging and begins the delivery's transaction, as the only one that loads."""
+
+    @abstractmethod
+    def temporary(self, table: str, columns: dict[str, str]) -> str:
+        """SQL: makes a table of this connection's own if it is not there."""
+
+
+class Sqlite(Manners):
+    """SQLite: rows as tuples; times are text."""
+
+    name = "sqlite"
+
+    def insert(self, connection: Connection, table: str, rows: pa.Table | pa.RecordBatch) -> None:
+        """By ``executemany``."""
+        if rows.num_rows == 0:
+            return
+        names = rows.schema.names
+        marks = ", ".join("?" * len(names))
+        cursor: Any = connection.connection.cursor()
+        cursor.executemany(
+            f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",
+            zip(*(rows.column(name).to_pylist() for name in names), strict=True),
+        )
+        cursor.close()
+
+    def day(self, column: str) -> str:
+        return f"substr({column}, 1, 10)"
+
+    def day_after(self, column: str) -> str:
+        return f"date({column}, '+1 day')"
+
+    def begin(self, connection: Connection) -> None:
+        """What was staged is committed (nobody else sees it), so that the write lock is taken as late as can be."""
+        connection.commit()
+        connection.execution_options(begin="IMMEDIATE")
+        connection.begin()
+
+    def temporary(self, table: str, columns: dict[str, str]) -> str:
+        kinds = ", ".join(f"{name} {_SQLITE_KINDS.get(kind, kind)}" for name, kind in columns.items())
+        return f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({kinds})"
+
+
+class Postgresql(Manners):
+    """PostgreSQL: rows by COPY."""
+
+    name = "postgresql"
+
+    def insert(self, connection: Connection, table: str, rows: pa.Table | pa.RecordBatch) -> None:
+        r"""By COPY of CSV.
+
+        A line that is only ``\.`` would end the data; here every line begins with a number or is quoted.
+        """
+        if rows.num_rows == 0:
+            return
+        names = rows.schema.names
+        buffer = io.BytesIO()
+        pacsv.write_csv(
+            rows, buffer, pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
+        )
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(
+            f"COPY {table} ({', '.join(names)}) FROM STDIN (FORMAT csv)"
+        ) as copy:
+            copy.write(buffer.getbuffer())
+
+    def day(self, column: str) -> str:
+        return f"CAST({column} AS DATE)"
+
+    def day_after(self, column: str) -> str:
+        return f"({column} + 1)"
+
+    def begin(self, connection: Connection) -> None:
+        """The transaction goes on, for its end empties the stage. Two daemons on one database take turns, so that neither sees half of the other's delivery."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOADING})")
+
+    def temporary(self, table: str, columns: dict[str, str]) -> str:
+        kinds = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        return f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({kinds}) ON COMMIT DELETE ROWS"
+
+
+_LOADING = 7_140_217_002
+_SQLITE_KINDS = {"TIMESTAMP": "TEXT", "DATE": "TEXT", "DOUBLE PRECISION": "REAL", "BIGINT": "INTEGER"}
+
+
+def manners_of(connection: Connection) -> Manners:
+    """The manners of a connection's database."""
+    return Sqlite() if connection.dialect.name == "sqlite" else Postgresql()

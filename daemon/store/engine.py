@@ -1,0 +1,132 @@
+"""Opening a database: durable settings, and errors told apart by whose fault they are."""
+
+import errno
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from daemon.errors import DatabaseUnavailable, TransientError
+from daemon.store.migrate import migrate
+
+# PostgreSQL's classes of errors that pass: serialization and deadlock, connection, shutdown, resources.
+_PASSING_STATES = ("40001", "40P01", "08", "57P0", "53", "55P03", "25006")
+# What may be wrong with a host and gets well again.
+_PASSING_ERRNOS = frozenset(
+    getattr(errno, name)
+    for name in "ENOSPC EDQUOT EIO EROFS EMFILE ENFILE ENOMEM ESTALE EACCES EPERM ENOLCK EAGAIN ENODEV ENXIO EBUSY".split()
+)
+IMMEDIATE = {"begin": "IMMEDIATE"}
+
+
+def open_engine(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
+    """An engine with this project's settings. Connects to nothing yet, and makes the folder of a SQLite file.
+
+    SQLite runs in WAL with ``synchronous=FULL``: with NORMAL a committed transaction can vanish on power loss, and
+    by then the file would have been filed away.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, see below
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+_MIGRATING = threading.Lock()
+
+
+def create_database(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
+    """Opens a database and brings its tables to the present form; safe to call again and from many processes.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql://…``.
+        busy_timeout_seconds: how long SQLite waits for another writer.
+
+    Raises:
+        DatabaseUnavailable: it cannot be reached, or is locked.
+    """
+    if url.startswith(("postgres://", "postgresql://")):
+        url = "postgresql+psycopg://" + url.split("://", 1)[1]
+    try:
+        engine = open_engine(url, busy_timeout_seconds=busy_timeout_seconds)
+    except OSError as error:
+        raise DatabaseUnavailable(f"the database's folder cannot be made: {error}") from error
+    with translated(), _MIGRATING:
+        migrate(engine)
+    return engine
+
+
+def get_session(engine: Engine) -> Session:
+    """A SQLAlchemy session, for reading the tables."""
+    return Session(engine)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns the database's troubles that pass into ``DatabaseUnavailable``."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, sqlite3.OperationalError, OSError) as error:
+        if is_worlds_fault(error):
+            raise DatabaseUnavailable(f"the database does not answer: {_in_short(error)}") from error
+        raise
+
+
+def is_worlds_fault(error: BaseException) -> bool:
+    """Whether an error may pass by itself, so that the file is not to blame and must be kept."""
+    if isinstance(error, TransientError | PoolTimeout):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in _PASSING_ERRNOS
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        error = error.orig or error
+    if isinstance(error, sqlite3.DatabaseError):
+        # a malformed or missing database is no file's fault either
+        return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+    state: Any = getattr(error, "sqlstate", None)
+    if state is None:
+        # psycopg has no state for a connection that could not be made or was cut
+        return type(error).__name__ in ("OperationalError", "InterfaceError", "InternalError", "ConnectionTimeout")
+    return str(state).startswith(_PASSING_STATES)
+
+
+def _in_short(error: BaseException) -> str:
+    """An error without the statement and its parameters."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__
+
+
+__all__ = [
+    "IMMEDIATE",
+    "OperationalError",
+    "create_database",
+    "get_session",
+    "is_worlds_fault",
+    "open_engine",
+    "translated",
+]

@@ -1,0 +1,52 @@
+"""Bringing a database to the present form, by Alembic."""
+
+from pathlib import Path
+
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.engine import Connection
+
+from daemon.errors import ConfigError
+
+HEAD = "0001"  # the newest migration; known here so that a start need not import Alembic
+_SCRIPTS = Path(__file__).parent / "migrations"
+_LOCK = 7_140_217_001  # an advisory lock of PostgreSQL, any number that is ours
+
+
+def migrate(engine: Engine) -> bool:
+    """Runs the migrations that are missing, in one transaction; True if there were any.
+
+    Raises:
+        ConfigError: the database was made by a newer release.
+    """
+    with engine.connect() as connection:
+        if _version(connection) == HEAD:
+            return False
+    with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        found = _version(connection)  # another process may have been first
+        if found == HEAD:
+            return False
+        if found is not None and found > HEAD:
+            raise ConfigError(
+                f"the database has version {found}, made by a newer release; this one knows up to {HEAD}: "
+                "install the newer release again, or restore a backup of the older one"
+            )
+        _upgrade(connection)
+    return True
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415  (0.1 s, needed once in a database's life)
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,220 @@
+"""The tables. Migrations bring a database here; ``tests/integration/test_migrations.py`` holds both together.
+
+The rows of a feed have one key, ``id = delivery_id * 2**32 + line``: it tells the lineage, it is sequential, so that
+rows are appended and never sorted in, and a delivery's rows are one range.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Computed,
+    Date,
+    DateTime,
+    Dialect,
+    Double,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.types import TypeEngine
+
+from handlers import HANDLERS, columns
+from handlers.feed import Additive, Feed
+
+LINE_BITS = 32
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+Money = Float().with_variant(Numeric(15, 4), "postgresql")
+
+
+class LocalTime(TypeDecorator[datetime]):
+    """A naive time in the business time zone; in SQLite the text ``YYYY-MM-DD HH:MM:SS[.ffffff]``."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text in SQLite: SQLAlchemy's own would add a fraction that sorts differently."""
+        return dialect.type_descriptor(String() if dialect.name == "sqlite" else DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Python to database."""
+        return value.isoformat(" ") if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Database to Python."""
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time, kept in UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Python to database."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Database to Python."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def column_type(kind: columns.Kind) -> TypeEngine[Any]:
+    """The database's type for a kind of column."""
+    match kind:
+        case columns.Text(longest=longest):
+            return String(longest)
+        case columns.Words():
+            return String(32)
+        case columns.Integer():
+            return Integer()
+        case columns.Decimal(places=4):
+            return Money
+        case columns.Decimal():
+            return Double()
+        case columns.LocalTime():
+            return LocalTime()
+        case _:
+            raise AssertionError(kind)
+
+
+DELIVERIES = Table(
+    "data_ingestion_log",
+    METADATA,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("timestamp", UtcTime, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("file_type", String(32)),
+    Column("records_processed", BigInteger, nullable=False, server_default="0"),
+    Column("records_successful", BigInteger, nullable=False, server_default="0"),
+    Column("records_failed", BigInteger, nullable=False, server_default="0"),
+    Column("records_duplicate", BigInteger, nullable=False, server_default="0"),
+    Column("processing_time_seconds", Float),
+    Column("status", String(16), nullable=False),
+    Column("error_details", JSON),
+    Column("claim", String(32), nullable=False, unique=True),
+    Column("sha256", String(64)),
+    Column("size_bytes", BigInteger),
+    Column("slot", Text),
+    Column("superseded_by", BigInteger),
+    Column("duplicate_of", BigInteger),
+    Column("archive_path", Text),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("encoding", String(32)),
+    Column("delimiter", String(1)),
+    sqlite_autoincrement=True,  # an id is never used again, also after its row is gone
+)
+_IS_LOADED = text("status IN ('success', 'partial')")
+Index(
+    "uq_data_ingestion_log_loaded_sha256",
+    DELIVERIES.c.sha256,
+    unique=True,
+    sqlite_where=_IS_LOADED,
+    postgresql_where=_IS_LOADED,
+)
+Index("ix_data_ingestion_log_slot", DELIVERIES.c.slot)
+_IS_UNFILED = text("archive_path IS NULL")
+Index(
+    "ix_data_ingestion_log_unfiled",
+    DELIVERIES.c.id,
+    sqlite_where=_IS_UNFILED,
+    postgresql_where=_IS_UNFILED,
+)
+
+REJECTS = Table(
+    "rejected_rows",
+    METADATA,
+    Column("id", BigId, primary_key=True, autoincrement=False),
+    Column("delivery_id", BigInteger, Computed(f"id >> {LINE_BITS}"), nullable=False),
+    Column("line", BigInteger, Computed(f"id & {2**LINE_BITS - 1}"), nullable=False),
+    Column("column_name", String(64), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("raw", Text, nullable=False),
+)
+
+PRODUCTS = Table(
+    "products",
+    METADATA,
+    Column("product_id", String(64), primary_key=True),
+    Column("first_seen", Date, nullable=False),
+)
+
+
+def _row_columns(feed: Feed) -> list[Column[Any]]:
+    own = [Column("id", BigId, primary_key=True, autoincrement=False)]
+    own += [
+        Column("delivery_id", BigInteger, Computed(f"id >> {LINE_BITS}"), nullable=False),
+        Column("line", BigInteger, Computed(f"id & {2**LINE_BITS - 1}"), nullable=False),
+    ]
+    for column in feed.columns:
+        always = column.required or column.default is not None
+        own.append(Column(column.name, column_type(column.kind), nullable=not always))
+    if feed.repeats == "number":
+        own.append(Column(feed.key[-1], Integer))
+    return own
+
+
+def _live(feed: Feed) -> Table:
+    """The rows that count."""
+    table = Table(feed.table, METADATA, *_row_columns(feed))
+    optional = any(table.c[name].nullable for name in feed.key)
+    where = text(f"{feed.key[0]} IS NOT NULL") if optional else None
+    Index(
+        f"uq_{feed.table}_key",
+        *(table.c[name] for name in feed.key),
+        unique=True,
+        sqlite_where=where,
+        postgresql_where=where,
+    )
+    return table
+
+
+def _shadowed(feed: Feed) -> Table:
+    """Rows whose key a later delivery has: they come back if that one is taken out."""
+    table = Table(f"{feed.table}_shadowed", METADATA, *_row_columns(feed))
+    Index(f"ix_{feed.table}_shadowed_key", *(table.c[name] for name in feed.key))
+    return table
+
+
+def _daily(feed: Feed) -> Table:
+    daily = feed.daily
+    keys: list[Column[Any]] = []
+    for name in daily.keys:
+        kind: TypeEngine[Any] = Date() if name == "day" else column_type(feed.column(name).kind)
+        keys.append(Column(name, kind, primary_key=True))
+    if isinstance(daily, Additive):
+        values = [Column(name, BigInteger, nullable=False) for name in daily.measures]
+    else:
+        values = [
+            Column(fold.name, BigInteger() if fold.integer else Money, nullable=not fold.integer)
+            for fold in daily.folds
+        ]
+    return Table(daily.table, METADATA, *keys, *values)
+
+
+LIVE = {feed.name: _live(feed) for feed in HANDLERS}
+SHADOWED = {feed.name: _shadowed(feed) for feed in HANDLERS}
+DAILY = {feed.name: _daily(feed) for feed in HANDLERS}

@@ -1,0 +1,142 @@
+"""The store: what the daemon asks of a database, each call one transaction."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Outcome, Refused
+from daemon.store import ledger
+from daemon.store.bulk import manners_of
+from daemon.store.commit import load
+from daemon.store.engine import IMMEDIATE, create_database, translated
+from daemon.store.staging import Stage, staging
+from handlers.errors import FileError
+from handlers.feed import Feed
+
+
+class Store:
+    """A database that is up to date.
+
+    Every method raises ``DatabaseUnavailable`` when the database cannot be reached, is locked or has no room.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str, *, busy_timeout_seconds: float = 10.0) -> "Store":
+        """Connects, and migrates the tables if need be."""
+        return cls(create_database(url, busy_timeout_seconds=busy_timeout_seconds))
+
+    def close(self) -> None:
+        """Lets go of the connections."""
+        self.engine.dispose()
+
+    def ping(self) -> None:
+        """Raises if the database does not answer."""
+        with self._reading() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def outcome_of(self, claim: str) -> Outcome | None:
+        """What the ledger says of a claim: a crash, or a connection lost during COMMIT, leaves that open."""
+        with self._reading() as connection:
+            return ledger.outcome_of(connection, claim)
+
+    def loaded_with(self, sha256: str) -> int | None:
+        """The delivery that brought these bytes, if one did."""
+        with self._reading() as connection:
+            return ledger.loaded_with(connection, sha256)
+
+    @contextmanager
+    def stage(self, feed: Feed, scratch: Path | None = None) -> Iterator[Stage]:
+        """Room for a delivery's rows until it is committed or given up."""
+        with translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(begin="DEFERRED")
+            try:
+                with staging(connection, manners_of(connection), feed, scratch) as stage:
+                    yield stage
+            finally:
+                if connection.in_transaction():
+                    connection.rollback()
+
+    def commit(self, delivery: Delivery, stage: Stage, dialect: Dialect, seconds: float) -> Outcome:
+        """The one transaction of a delivery (see ``commit.py``).
+
+        Raises:
+            FileError: ``shrunk``; nothing was changed.
+        """
+        with translated():
+            stage.manners.begin(stage.connection)
+            outcome = load(stage, delivery, dialect, seconds)
+            stage.connection.commit()
+            return outcome
+
+    def refuse(
+        self,
+        delivery: Delivery,
+        error: FileError,
+        *,
+        dialect: Dialect | None = None,
+        read: int = 0,
+        details: Mapping[str, Any] | None = None,
+        seconds: float = 0.0,
+    ) -> Refused:
+        """Notes that nothing of a file was loaded, and why."""
+        counts = Counts(read=read, rejected=read)
+        explained = {"reason": error.reason.value, "message": error.message, "remedy": error.remedy}
+        with self._writing() as connection:
+            delivery_id = ledger.record(
+                connection,
+                delivery,
+                status="failed",
+                counts=counts,
+                dialect=dialect,
+                details={**explained, **(details or {})},
+                seconds=seconds,
+            )
+        return Refused(delivery_id, error.reason, error.message, counts)
+
+    def duplicate(self, delivery: Delivery, of: int, seconds: float = 0.0) -> Duplicate:
+        """Notes that a file's bytes were loaded before."""
+        with self._writing() as connection:
+            details = {"message": f"the same bytes were loaded by delivery {of}"}
+            key = ledger.record(
+                connection, delivery, status="duplicate", details=details, duplicate_of=of, seconds=seconds
+            )
+        return Duplicate(key, of)
+
+    def filed(self, delivery_id: int, archive_path: str) -> None:
+        """Notes where a delivery's file lies now."""
+        with self._writing() as connection:
+            ledger.filed(connection, delivery_id, archive_path)
+
+    def delivery(self, delivery_id: int) -> Mapping[str, Any] | None:
+        """A delivery's row of the ledger."""
+        with self._reading() as connection:
+            return ledger.row_of(connection, delivery_id)
+
+    def rejects(self, delivery_id: int) -> list[Mapping[str, Any]]:
+        """A delivery's rejects, in the order of the file."""
+        with self._reading() as connection:
+            return [dict(row._mapping) for row in ledger.rejects_of(connection, delivery_id)]  # noqa: SLF001
+
+    def by_feed(self, since: datetime) -> list[dict[str, Any]]:
+        """Figures of each feed for ``stockgrip status``."""
+        with self._reading() as connection:
+            return ledger.by_feed(connection, since)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with translated(), self.engine.connect() as connection:
+            yield connection.execution_options(begin="DEFERRED")
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(**IMMEDIATE)
+            with connection.begin():
+                yield connection

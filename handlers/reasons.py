@@ -1,0 +1,155 @@
+"""Why a file or a row was refused: stable codes, each with its meaning and what to do about it.
+
+Codes are part of the contract: they stand in the ledger, in ``rejected_rows`` and in the logs, and never change
+their meaning.
+"""
+
+from enum import StrEnum
+
+
+class _Reason(StrEnum):
+    """A code with its explanation."""
+
+    meaning: str
+    remedy: str
+
+    def __new__(cls, code: str, meaning: str, remedy: str) -> "_Reason":
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        member.remedy = remedy
+        return member
+
+
+class FileReason(_Reason):
+    """Why a whole file was refused."""
+
+    UNROUTABLE = (
+        "unroutable",
+        "no feed owns the file's name, or more than one does",
+        "Rename the file to match one of the patterns in config.yaml (feeds), then drop it again.",
+    )
+    UNREADABLE = (
+        "unreadable",
+        "the daemon may not read the file",
+        "Let the sender upload with group read permission (umask 027), chmod the file, then drop it again.",
+    )
+    TOO_LARGE = (
+        "too_large",
+        "the file is larger than limits.max_file_bytes",
+        "Split the file, or raise limits.max_file_bytes in config.yaml.",
+    )
+    EMPTY = (
+        "empty",
+        "the file has no bytes, only white space, or a header and no row",
+        "Ask the sender for the file again; on a day without data no file is needed.",
+    )
+    ENCODING = (
+        "encoding",
+        "the bytes are neither UTF-8 nor UTF-16 with a byte order mark, nor what the feed's config names",
+        "Export the file as UTF-8, or name the sender's encoding in config.yaml (feeds.<feed>.encoding).",
+    )
+    NUL_TAIL = (
+        "nul_tail",
+        "the file ends in NUL bytes, as after a crash or a broken transfer",
+        "The transfer broke: ask the sender to send the whole file again.",
+    )
+    UNBALANCED_QUOTES = (
+        "unbalanced_quotes",
+        "a quoted cell never ends, or text follows its closing quote",
+        'Close the quote; inside a quoted cell a quote is written twice ("").',
+    )
+    MISSING_COLUMN = (
+        "missing_column",
+        "there is no header line, or a required column is not in it",
+        "The first line must name the feed's required columns; correct the header, then drop the file again.",
+    )
+    DUPLICATE_COLUMN = (
+        "duplicate_column",
+        "a header name occurs twice (upper and lower case are equal)",
+        "Rename or remove one of the two columns, then drop the file again.",
+    )
+    NO_VALID_ROWS = (
+        "no_valid_rows",
+        "every row was rejected",
+        "Look at the first rejects: usually one column has another format than the feed expects.",
+    )
+    TOO_MANY_REJECTS = (
+        "too_many_rejects",
+        "more rows were rejected than limits.max_rejects and limits.max_reject_share allow",
+        "Look at the first rejects, correct the file, then drop it again.",
+    )
+    GZIP_CORRUPT = (
+        "gzip_corrupt",
+        "the compressed file is damaged, cut short, or not compressed at all",
+        "Ask the sender to send the file again.",
+    )
+    GZIP_TOO_BIG = (
+        "gzip_too_big",
+        "the compressed file unpacks to more than limits.max_unpacked_bytes or limits.max_ratio allow",
+        "If the file is genuine, raise the limit in config.yaml; if not, find out who sent it.",
+    )
+    SHRUNK = (
+        "shrunk",
+        "the correction has less than half of the rows it would replace, so it is held for a person to decide",
+        "Compare both files; if the smaller one is right, unload the earlier delivery first.",
+    )
+    INTERNAL_ERROR = (
+        "internal_error",
+        "the program failed on this file: a defect of the program, not of the file",
+        "Report the traceback from the log; the file is kept and may be dropped again after an upgrade.",
+    )
+
+
+class RowReason(_Reason):
+    """Why one row was refused."""
+
+    COLUMN_COUNT = (
+        "column_count",
+        "the row has more or fewer cells than the header",
+        "Check for a delimiter inside an unquoted cell, or a row that was cut.",
+    )
+    CONTROL_CHARACTER = (
+        "control_character",
+        "a cell holds a control character (code below 32)",
+        "Remove line breaks, tabs and other control characters from the cell.",
+    )
+    MISSING_VALUE = ("missing_value", "a required cell is empty", "Fill the cell in.")
+    BAD_DATE = (
+        "bad_date",
+        "not a date in an accepted form",
+        "Write dates as YYYY-MM-DDTHH:MM:SS (or YYYY-MM-DD).",
+    )
+    DATE_OUT_OF_RANGE = (
+        "date_out_of_range",
+        "the date is before 2000-01-01 or more than one day ahead",
+        "Correct the date; check the clock and time zone of the sender.",
+    )
+    BAD_INTEGER = (
+        "bad_integer",
+        "not a plain integer",
+        "Write digits only: no decimals, thousands separators or exponents.",
+    )
+    BAD_DECIMAL = (
+        "bad_decimal",
+        "not a plain finite decimal, or too many decimals",
+        "Write digits, a full stop and digits: no decimal comma, thousands separators or currency signs.",
+    )
+    OUT_OF_RANGE = ("out_of_range", "a number outside of its bounds", "Correct the number.")
+    BAD_ENUM = ("bad_enum", "not one of the listed words", "Use one of the listed words.")
+    TOO_LONG = ("too_long", "the text is longer than allowed", "Shorten the text.")
+    DUPLICATE_KEY = (
+        "duplicate_key",
+        "a later row of the same file has the same key; the later one was loaded",
+        "Nothing to do if the later row is right.",
+    )
+    RESERVED_OVER_STOCK = (
+        "reserved_over_stock",
+        "reserved_stock is more than stock_level",
+        "Correct one of the two.",
+    )
+    REORDER_AFTER_DATE = (
+        "reorder_after_date",
+        "last_reorder_date is after date",
+        "Correct one of the two.",
+    )

@@ -1,0 +1,85 @@
+"""Sales: one row per line sold. A row has no key of its own unless the file names its transaction."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from handlers.columns import Column, Decimal, Integer, LocalTime, Text, Words
+from handlers.feed import PRODUCT_ID, Additive, Feed, Rows, Rule
+from handlers.reasons import RowReason
+
+CHANNELS = ("online", "pos", "marketplace", "wholesale")
+MOST_REVENUE = 99_999_999_999.0  # eleven digits and four decimals are exact in a double
+MONEY_SCALE = 10_000  # sums of money are integers of 1/10 000
+
+
+def summarise(rows: Rows) -> pa.Table:
+    """Units, returns, money and rows per product, location, channel and day."""
+    quantity = np.asarray(rows["quantity_sold"])
+    revenue = np.asarray(rows["revenue"])
+    promoted = ~np.asarray(pc.is_null(rows["promotion_code"]))
+    table = pa.table(
+        {
+            "product_id": rows["product_id"],
+            "location": pc.fill_null(rows["location"], ""),
+            "channel": rows["channel"],
+            "day": pc.utf8_slice_codeunits(rows["date"], 0, 10),
+            "units": np.maximum(quantity, 0),
+            "returned": np.maximum(-quantity, 0),
+            "revenue_e4": np.rint(revenue * MONEY_SCALE).astype(np.int64),
+            "promo_units": np.where(promoted, np.maximum(quantity, 0), 0),
+            "rows": np.ones(len(quantity), np.int64),
+        }
+    )
+    sums = table.group_by(list(DAILY_KEYS)).aggregate([(name, "sum") for name in DAILY_MEASURES])
+    return sums.rename_columns([*DAILY_KEYS, *DAILY_MEASURES])
+
+
+DAILY_KEYS = ("product_id", "location", "channel", "day")
+DAILY_MEASURES = ("units", "returned", "revenue_e4", "promo_units", "rows")
+
+SALES = Feed(
+    name="sales",
+    table="live_sales_data",
+    columns=(
+        Column("date", LocalTime(), required=True),
+        PRODUCT_ID,
+        Column("channel", Words(CHANNELS), required=True),
+        Column("quantity_sold", Integer(low=1), required=True),
+        Column("revenue", Decimal(places=4, low=0, high=MOST_REVENUE, above_low=True), required=True),
+        Column("customer_segment", Words(("premium", "regular", "budget")), default="regular"),
+        Column("promotion_code", Text(longest=500)),
+        Column("fulfillment_method", Words(("warehouse", "store_pickup", "dropship")), default="warehouse"),
+        Column("location", Text(longest=200)),
+        Column("transaction_id", Text(longest=200)),
+    ),
+    rules=(),
+    key=("transaction_id", "product_id", "transaction_line"),
+    repeats="number",
+    daily=Additive("sales_daily", DAILY_KEYS, DAILY_MEASURES, summarise),
+)
+
+
+def _signs_differ(rows: Rows) -> pa.Array:
+    quantity, revenue = rows["quantity_sold"], rows["revenue"]
+    sale = pc.and_(pc.greater(quantity, 0), pc.greater(revenue, 0))
+    back = pc.and_(pc.less(quantity, 0), pc.less(revenue, 0))
+    return pc.invert(pc.or_(sale, back))
+
+
+def accepting_returns(feed: Feed) -> Feed:
+    """The sales feed where a negative quantity with a negative revenue is a return (``returns: accept``)."""
+    wider = {
+        "quantity_sold": Integer(low=-(2**31) + 1),
+        "revenue": Decimal(places=4, low=-MOST_REVENUE, high=MOST_REVENUE),
+    }
+    columns = tuple(replace(c, kind=wider[c.name]) if c.name in wider else c for c in feed.columns)
+    rule = Rule(
+        RowReason.OUT_OF_RANGE,
+        "revenue",
+        _signs_differ,
+        "quantity_sold and revenue must both be more than 0 (a sale) or both less than 0 (a return)",
+    )
+    return replace(feed, columns=columns, rules=(*feed.rules, rule))

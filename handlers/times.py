@@ -1,0 +1,131 @@
+"""ISO 8601 text to local business time, a column at a time.
+
+A time is kept as text, ``YYYY-MM-DD HH:MM:SS`` with ``.ffffff`` where there is a fraction: it sorts as the time
+does, it is what a person reads in the database, and both databases take it as it is.
+"""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+DATE_FORMS = "YYYY-MM-DDTHH:MM:SS, a blank for T, a date alone, fractional seconds, an offset or Z"
+
+_ISO = (
+    r"^(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?"
+    r"(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
+)
+_SECOND = 1_000_000
+_QUARTER_HOUR = 900 * _SECOND  # every zone's offset has changed on a quarter of an hour since 2000
+
+
+def parse(cells: pa.Array, timezone: ZoneInfo) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Local microseconds since 1970 of each text, and which texts are times.
+
+    Args:
+        cells: strings, shape (n,).
+        timezone: texts with an offset or Z are converted to it; those without are in it already.
+
+    Returns:
+        Microseconds, shape (n,), 0 where the text is no time; a mask, shape (n,).
+    """
+    parts = pc.extract_regex(cells, _ISO)
+    valid = np.asarray(pc.is_valid(parts))
+    days, day_ok = _days(_digits(pc.struct_field(parts, "day"), 10))
+    clock, clock_ok = _clock(pc.struct_field(parts, "time"))
+    fraction = pc.utf8_slice_codeunits(pc.utf8_rpad(pc.struct_field(parts, "fraction"), 6, "0"), 0, 6)
+    micros = _to_int(fraction)
+    local = days * 86_400 * _SECOND + clock * _SECOND + micros
+    zones = pc.struct_field(parts, "zone")
+    local, zone_ok = _shift(local, zones, timezone)
+    ok = valid & day_ok & clock_ok & zone_ok
+    return np.where(ok, local, 0), ok
+
+
+def to_text(micros: NDArray[np.int64]) -> pa.Array:
+    """The canonical text of each local time, shape (n,)."""
+    moments = micros.astype("datetime64[us]")
+    whole = np.datetime_as_string(moments.astype("datetime64[s]"))
+    text = np.where(micros % _SECOND == 0, whole, np.datetime_as_string(moments))
+    return pc.replace_substring(pa.array(text.tolist(), pa.string()), "T", " ")
+
+
+def to_micros(moment: datetime) -> int:
+    """A naive local time as microseconds since 1970."""
+    return int((moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * _SECOND)
+
+
+def _digits(texts: pa.Array, width: int) -> NDArray[np.int64]:
+    """The characters of texts that are all ``width`` long as numbers, shape (n, width); missing ones are zeros."""
+    filled = pc.fill_null(pc.cast(texts, pa.binary()), b"0" * width)
+    filled = pc.if_else(pc.equal(pc.binary_length(filled), width), filled, b"0" * width)
+    joined = b"".join(filled.to_pylist())
+    return np.frombuffer(joined, np.uint8).reshape(-1, width).astype(np.int64) - ord("0")
+
+
+def _days(digit: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Days since 1970 from the digits of YYYY-MM-DD, and which of them exist in the calendar."""
+    year = digit[:, 0] * 1000 + digit[:, 1] * 100 + digit[:, 2] * 10 + digit[:, 3]
+    month = digit[:, 5] * 10 + digit[:, 6]
+    day = digit[:, 8] * 10 + digit[:, 9]
+    month_ok = (month >= 1) & (month <= 12)  # noqa: PLR2004
+    months = ((year - 1970) * 12 + np.where(month_ok, month, 1) - 1).astype("datetime64[M]")
+    first = months.astype("datetime64[D]").astype(np.int64)
+    length = (months + 1).astype("datetime64[D]").astype(np.int64) - first
+    return first + day - 1, month_ok & (day >= 1) & (day <= length)
+
+
+def _clock(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Seconds of the day from HH:MM:SS, and which exist; no time at all is midnight."""
+    digit = _digits(texts, 8)
+    has = np.asarray(pc.greater(pc.fill_null(pc.binary_length(texts), 0), 0))
+    hour, minute, second = (np.where(has, digit[:, k] * 10 + digit[:, k + 1], 0) for k in (0, 3, 6))
+    return hour * 3600 + minute * 60 + second, (hour < 24) & (minute < 60) & (second < 60)  # noqa: PLR2004
+
+
+def _to_int(texts: pa.Array) -> NDArray[np.int64]:
+    filled = pc.if_else(pc.equal(pc.fill_null(pc.binary_length(texts), 0), 0), "0", texts)
+    return np.asarray(pc.cast(pc.fill_null(filled, "0"), pa.int64()))
+
+
+def _shift(
+    local: NDArray[np.int64], zones: pa.Array, timezone: ZoneInfo
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Times with an offset to business time; the others as they are."""
+    coded = pc.fill_null(zones, "").dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    index = np.asarray(coded.indices)
+    if names in ([], [""]):
+        return local, np.ones(len(local), np.bool_)
+    seconds = np.array([_offset_seconds(name) for name in names])
+    zoned = np.array([name != "" for name in names])[index]
+    utc = local - seconds[index] * _SECOND
+    quarters, back = np.unique(utc[zoned] // _QUARTER_HOUR, return_inverse=True)
+    offsets = np.array([_utc_offset(int(q) * _QUARTER_HOUR, timezone) for q in quarters], np.int64)
+    shifted = local.copy()
+    shifted[zoned] = utc[zoned] + offsets[back] * _SECOND
+    ok = (np.abs(seconds) < 86_400)[index]  # noqa: PLR2004
+    return shifted, ok
+
+
+def _offset_seconds(zone: str) -> int:
+    if zone in ("", "Z"):
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[-2:])
+    if hours > 23 or minutes > 59:  # noqa: PLR2004
+        return 86_400  # not an offset
+    return (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
+
+
+def _utc_offset(micros: int, timezone: ZoneInfo) -> int:
+    """Seconds that ``timezone`` is ahead of UTC at a UTC time; 0 outside of the years Python knows."""
+    try:
+        moment = datetime.fromtimestamp(micros // _SECOND, UTC)
+    except (OverflowError, ValueError):
+        return 0
+    offset = moment.astimezone(timezone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())

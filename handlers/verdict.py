@@ -1,0 +1,46 @@
+"""Whether enough of a file is good."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from handlers.errors import FileError
+from handlers.reasons import FileReason
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """A file is refused when it has more rejects than the larger of the two.
+
+    Attributes:
+        rejects: a number of rows.
+        share: of all rows of the file, 0 to 1.
+    """
+
+    rejects: int
+    share: float
+
+
+def judge(valid: int, reasons: Mapping[str, int], tolerance: Tolerance) -> None:
+    """Passes a file, or refuses it as a whole.
+
+    Args:
+        valid: rows that may be loaded.
+        reasons: refused rows by reason.
+        tolerance: how many may be refused.
+
+    Raises:
+        FileError: ``empty``, ``no_valid_rows`` or ``too_many_rejects``.
+    """
+    rejected = sum(reasons.values())
+    read = valid + rejected
+    if read == 0:
+        raise FileError(FileReason.EMPTY, "the file has a header and no row")
+    most = ", ".join(f"{n} × {reason}" for reason, n in list(reasons.items())[:4])
+    if valid == 0:
+        raise FileError(FileReason.NO_VALID_ROWS, f"all {read} rows were rejected: {most}")
+    allowed = max(tolerance.rejects, tolerance.share * read)
+    if rejected > allowed:
+        raise FileError(
+            FileReason.TOO_MANY_REJECTS,
+            f"{rejected} of {read} rows were rejected ({most}); up to {int(allowed)} are tolerated",
+        )
