@@ -146,8 +146,8 @@ REJECTS = Table(
     "rejected_rows",
     METADATA,
     Column("id", BigId, primary_key=True, autoincrement=False),
-    Column("delivery_id", BigInteger, Computed(f"id >> {LINE_BITS}"), nullable=False),
-    Column("line", BigInteger, Computed(f"id & {2**LINE_BITS - 1}"), nullable=False),
+    Column("delivery_id", BigInteger, Computed(f"id >> {LINE_BITS}", persisted=True), nullable=False),
+    Column("line", BigInteger, Computed(f"id & {2**LINE_BITS - 1}", persisted=True), nullable=False),
     Column("column_name", String(64), nullable=False),
     Column("value", Text, nullable=False),
     Column("reason", String(32), nullable=False),
@@ -166,8 +166,8 @@ PRODUCTS = Table(
 def _row_columns(feed: Feed) -> list[Column[Any]]:
     own = [Column("id", BigId, primary_key=True, autoincrement=False)]
     own += [
-        Column("delivery_id", BigInteger, Computed(f"id >> {LINE_BITS}"), nullable=False),
-        Column("line", BigInteger, Computed(f"id & {2**LINE_BITS - 1}"), nullable=False),
+        Column("delivery_id", BigInteger, Computed(f"id >> {LINE_BITS}", persisted=True), nullable=False),
+        Column("line", BigInteger, Computed(f"id & {2**LINE_BITS - 1}", persisted=True), nullable=False),
     ]
     for column in feed.columns:
         always = column.required or column.default is not None

@@ -163,7 +163,12 @@ def call_complaints(call: ast.Call, method: str) -> Iterator[str]:
     event = Event[first.attr]
     if method not in {"emit", event.level}:
         yield f"{event} is an event of level {event.level}, not {method}"
-    unknown = {word.arg for word in call.keywords if word.arg} - {*event.fields, "exc_info"}
+    unknown = {word.arg for word in call.keywords if word.arg} - {
+        *event.fields,
+        "delivery",
+        "file",
+        "exc_info",
+    }
     if unknown:
         yield f"{event} has no field {', '.join(sorted(unknown))}: add it to daemon/events.py and docs/logs.md"
 

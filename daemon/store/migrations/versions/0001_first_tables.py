@@ -267,8 +267,8 @@ CREATE TABLE inventory_daily (
 
 CREATE TABLE live_demand_signals (
     id BIGINT NOT NULL,
-    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) NOT NULL,
-    line BIGINT GENERATED ALWAYS AS (id & 4294967295) NOT NULL,
+    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) STORED NOT NULL,
+    line BIGINT GENERATED ALWAYS AS (id & 4294967295) STORED NOT NULL,
     date TIMESTAMP WITHOUT TIME ZONE NOT NULL,
     product_id VARCHAR(64) NOT NULL,
     external_demand VARCHAR(32) NOT NULL,
@@ -284,8 +284,8 @@ CREATE UNIQUE INDEX uq_live_demand_signals_key ON live_demand_signals (product_i
 
 CREATE TABLE live_demand_signals_shadowed (
     id BIGINT NOT NULL,
-    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) NOT NULL,
-    line BIGINT GENERATED ALWAYS AS (id & 4294967295) NOT NULL,
+    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) STORED NOT NULL,
+    line BIGINT GENERATED ALWAYS AS (id & 4294967295) STORED NOT NULL,
     date TIMESTAMP WITHOUT TIME ZONE NOT NULL,
     product_id VARCHAR(64) NOT NULL,
     external_demand VARCHAR(32) NOT NULL,
@@ -301,8 +301,8 @@ CREATE INDEX ix_live_demand_signals_shadowed_key ON live_demand_signals_shadowed
 
 CREATE TABLE live_inventory_updates (
     id BIGINT NOT NULL,
-    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) NOT NULL,
-    line BIGINT GENERATED ALWAYS AS (id & 4294967295) NOT NULL,
+    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) STORED NOT NULL,
+    line BIGINT GENERATED ALWAYS AS (id & 4294967295) STORED NOT NULL,
     date TIMESTAMP WITHOUT TIME ZONE NOT NULL,
     product_id VARCHAR(64) NOT NULL,
     location VARCHAR(200) NOT NULL,
@@ -318,8 +318,8 @@ CREATE UNIQUE INDEX uq_live_inventory_updates_key ON live_inventory_updates (pro
 
 CREATE TABLE live_inventory_updates_shadowed (
     id BIGINT NOT NULL,
-    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) NOT NULL,
-    line BIGINT GENERATED ALWAYS AS (id & 4294967295) NOT NULL,
+    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) STORED NOT NULL,
+    line BIGINT GENERATED ALWAYS AS (id & 4294967295) STORED NOT NULL,
     date TIMESTAMP WITHOUT TIME ZONE NOT NULL,
     product_id VARCHAR(64) NOT NULL,
     location VARCHAR(200) NOT NULL,
@@ -335,8 +335,8 @@ CREATE INDEX ix_live_inventory_updates_shadowed_key ON live_inventory_updates_sh
 
 CREATE TABLE live_sales_data (
     id BIGINT NOT NULL,
-    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) NOT NULL,
-    line BIGINT GENERATED ALWAYS AS (id & 4294967295) NOT NULL,
+    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) STORED NOT NULL,
+    line BIGINT GENERATED ALWAYS AS (id & 4294967295) STORED NOT NULL,
     date TIMESTAMP WITHOUT TIME ZONE NOT NULL,
     product_id VARCHAR(64) NOT NULL,
     channel VARCHAR(32) NOT NULL,
@@ -355,8 +355,8 @@ CREATE UNIQUE INDEX uq_live_sales_data_key ON live_sales_data (transaction_id, p
 
 CREATE TABLE live_sales_data_shadowed (
     id BIGINT NOT NULL,
-    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) NOT NULL,
-    line BIGINT GENERATED ALWAYS AS (id & 4294967295) NOT NULL,
+    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) STORED NOT NULL,
+    line BIGINT GENERATED ALWAYS AS (id & 4294967295) STORED NOT NULL,
     date TIMESTAMP WITHOUT TIME ZONE NOT NULL,
     product_id VARCHAR(64) NOT NULL,
     channel VARCHAR(32) NOT NULL,
@@ -381,8 +381,8 @@ CREATE TABLE products (
 
 CREATE TABLE rejected_rows (
     id BIGINT NOT NULL,
-    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) NOT NULL,
-    line BIGINT GENERATED ALWAYS AS (id & 4294967295) NOT NULL,
+    delivery_id BIGINT GENERATED ALWAYS AS (id >> 32) STORED NOT NULL,
+    line BIGINT GENERATED ALWAYS AS (id & 4294967295) STORED NOT NULL,
     column_name VARCHAR(64) NOT NULL,
     value TEXT NOT NULL,
     reason VARCHAR(32) NOT NULL,
