@@ -51,7 +51,7 @@ def file_away(
             write_new(folders.errors / rejects_name(target.name), rejects_csv(row, rejects))
         case Loaded() | Duplicate():
             pass
-    if claim.name:
+    if _is_here(claim):
         move(claim.path, target)
     return target.relative_to(folders.data_dir).as_posix()
 
@@ -71,10 +71,14 @@ def _place(folder: Path, claim: Claim, outcome: Outcome, row: Mapping[str, Any])
     """The file's own name if it is free, else one with the delivery's id."""
     name = safe_name(claim.name or row["file_name"])
     own, numbered = folder / name, folder / with_id(name, outcome.delivery_id)
-    if not claim.name:
-        # it was moved before a crash: find out under which name
+    if not _is_here(claim):
+        # it was moved before a crash or an error: find out under which name
         return next((p for p in (numbered, own) if _sha256(p) == row["sha256"]), own)
     return numbered if os.path.lexists(own) else own
+
+
+def _is_here(claim: Claim) -> bool:
+    return bool(claim.name) and os.path.lexists(claim.path)
 
 
 def safe_name(name: str) -> str:

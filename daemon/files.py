@@ -71,9 +71,9 @@ def _rename(source: bytes, target: bytes) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
-        if not os.path.samefile(source, target):
+        if not Path(os.fsdecode(source)).samefile(os.fsdecode(target)):
             raise
-    os.unlink(source)
+    os.unlink(source)  # noqa: PTH108
 
 
 def sync_folder(folder: Path) -> None:

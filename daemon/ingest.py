@@ -40,10 +40,11 @@ from handlers.verdict import Tolerance, judge
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
+_HEADER_LIMIT = 1 << 20  # bytes; 5 000 columns have some 50 000
 _FIRST_REJECTS = 20  # shown with a refusal
 
 
-class StillWritten(TransientError):
+class StillWritten(TransientError):  # noqa: N818  (named by what is so)
     """The file changed, or was opened for writing, after it was claimed: it goes back into the inbox."""
 
 
@@ -177,7 +178,7 @@ def _settle_outcome(
 @contextlib.contextmanager
 def _opened(path: Path, limits: source.Limits) -> Iterator[int]:
     """A claimed file, if it may be read and is not too large."""
-    fd = source.open_regular(os.fsencode(path))
+    fd = source.open_regular(path)
     try:
         size = os.fstat(fd).st_size
         if size > limits.file_bytes:
@@ -247,20 +248,22 @@ def _note(stage: Stage, reading: Reading, *, final: bool = False) -> None:
 
 def _header(chunks: Iterator[bytes], feed: Feed) -> tuple[Header, Iterator[bytes], int]:
     """The header, the chunks after it, and the physical line on which they begin."""
-    data = b""
+    data, end = b"", 0
     for chunk in chunks:
         data += chunk
         end = _end_of_first_record(data)
-        if end:
+        if end or len(data) > _HEADER_LIMIT:
             break
-    else:
+    if not data.strip() and not any(chunk.strip() for chunk in chunks):
+        raise FileError(FileReason.EMPTY, "the file has no text")
+    if not end:
+        if len(data) > _HEADER_LIMIT and not data.strip(b"\0"):
+            raise FileError(FileReason.NUL_TAIL, "the file begins with NUL bytes only")
+        if len(data) > _HEADER_LIMIT:
+            raise FileError(
+                FileReason.MISSING_COLUMN, f"the first line does not end within {len(data):,} bytes"
+            )
         end = len(data)
-    if not data.strip():
-        for chunk in chunks:
-            if chunk.strip():
-                break
-        else:
-            raise FileError(FileReason.EMPTY, "the file has no text")
     first, rest = data[:end], data[end:]
     header = read_header(first.decode().rstrip("\n"), feed)
 
@@ -337,7 +340,11 @@ def _tell(outcome: Outcome, store: Store) -> None:
     feed, slot, seconds = row.get("file_type"), row.get("slot"), row.get("processing_time_seconds")
     match outcome:
         case Loaded(counts=counts):
-            figures = {"rows_in": counts.read, "rows_loaded": counts.loaded, "rows_duplicate": counts.duplicate}
+            figures = {
+                "rows_in": counts.read,
+                "rows_loaded": counts.loaded,
+                "rows_duplicate": counts.duplicate,
+            }
             if outcome.superseded is not None:
                 emit(Event.DELIVERY_SUPERSEDED, slot=slot, older_delivery=outcome.superseded)
             if outcome.partial:

@@ -84,9 +84,16 @@ def status_text(picture: dict[str, Any]) -> str:
         console.print(table)
     database = picture["database"]
     state = "up" if database["up"] else f"unavailable: {database['error']}"
-    lines = [capture.get().rstrip(), "", f"inbox     {picture['inbox']}", f"database  {database['url']} ({state})"]
+    lines = [
+        capture.get().rstrip(),
+        "",
+        f"inbox     {picture['inbox']}",
+        f"database  {database['url']} ({state})",
+    ]
     if picture["unfinished"]:
         lines.append(f"claimed   {picture['unfinished']} files in work")
     if picture["ignored"]:
-        lines.append(f"ignored   {', '.join(_printable(name) for name in picture['ignored'])} (no regular files)")
+        lines.append(
+            f"ignored   {', '.join(_printable(name) for name in picture['ignored'])} (no regular files)"
+        )
     return "\n".join(lines)

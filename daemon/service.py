@@ -4,15 +4,16 @@ A bad file is a file's fault and is refused. Whatever is the world's fault is tr
 pauses: the file stays claimed, nothing is blamed on it, and work goes on by itself when the world is well again.
 """
 
-import threading
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception
+from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception, stop_any
 from tenacity import stop_after_attempt as after_attempts
 from tenacity import wait_exponential_jitter as exponential
+from tenacity.stop import stop_base
 
 from daemon import claims
 from daemon.claims import Claim
@@ -20,6 +21,7 @@ from daemon.errors import DatabaseUnavailable, TransientError
 from daemon.events import Event
 from daemon.faults import world
 from daemon.files import Folders
+from daemon.flag import Flag
 from daemon.inbox import Inbox
 from daemon.ingest import Rules, StillWritten, ingest
 from daemon.logs import bound, display_name, emit
@@ -75,15 +77,25 @@ class Summary:
                 self.refused += 1
 
 
+class _WhenAsked(stop_base):
+    """Ends the retries when the daemon is to stop."""
+
+    def __init__(self, flag: Flag) -> None:
+        self._flag = flag
+
+    def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002
+        return self._flag.is_set()
+
+
 @dataclass(slots=True)
 class Service:
     """The daemon's work on one data folder and one database."""
 
     settings: Settings
     store: Store
-    stop: threading.Event = field(default_factory=threading.Event)
-    wake: threading.Event = field(default_factory=threading.Event)
-    scan_wanted: threading.Event = field(default_factory=threading.Event)
+    stop: Flag = field(default_factory=Flag)
+    wake: Flag = field(default_factory=Flag)
+    scan_wanted: bool = False
     summary: Summary = field(default_factory=Summary)
     folders: Folders = field(init=False)
     inbox: Inbox = field(init=False)
@@ -101,7 +113,7 @@ class Service:
 
     def request_scan(self) -> None:
         """Look through the whole inbox soon. Safe in a signal handler."""
-        self.scan_wanted.set()
+        self.scan_wanted = True
         self.wake.set()
 
     # ---- the two ways to run
@@ -173,10 +185,9 @@ class Service:
             self.inbox.look(list(self.inbox.waiting))
             offset = self._notice_clock(offset)
             overdue = time.monotonic() - last_scan >= self.settings.settle.scan_seconds
-            overdue = overdue or self.scan_wanted.is_set()
-            self.scan_wanted.clear()
+            wanted, self.scan_wanted = self.scan_wanted, False
             unwell = watcher is not None and not watcher.is_well()
-            if unwell or overdue:
+            if unwell or overdue or wanted:
                 if unwell and watcher is not None and self.folders.inbox.is_dir():
                     watcher.rebuild()
                 self._scan()
@@ -209,20 +220,35 @@ class Service:
         Raises:
             TransientError: the world did not get well, and nobody is to wait for it.
         """
+        if claim.name and not os.path.lexists(claim.path) and self.store.outcome_of(claim.id) is None:
+            emit(Event.DELIVERY_FAILED, delivery=claim.id, step="claim", error="the claimed file is gone")
+            claims.drop(claim)
+            return
         try:
-            outcome = self._with_retries(claim)
+            outcome = self._with_patience(claim) if patient else self._with_retries(claim)
         except StillWritten:
             if claims.release(self.folders, claim):
-                emit(Event.DELIVERY_RELEASED, delivery=claim.id, file=display_name(claim.name), reason="changed")
+                emit(
+                    Event.DELIVERY_RELEASED,
+                    delivery=claim.id,
+                    file=display_name(claim.name),
+                    reason="changed",
+                )
             return
-        except TransientError as error:
-            if not patient:
-                claims.release(self.folders, claim)
-                raise
-            outcome = self._when_well(lambda: self._ingest(claim, self.settings.retry.attempts), error)
+        except TransientError:
+            claims.release(self.folders, claim)
+            raise
         if outcome is not None:
             self.summary.count(outcome)
             claims.drop(claim)
+
+    def _with_patience(self, claim: Claim) -> Outcome | None:
+        try:
+            return self._with_retries(claim)
+        except StillWritten:
+            raise
+        except TransientError as error:
+            return self._when_well(lambda: self._ingest(claim, self.settings.retry.attempts), error)
 
     def _with_retries(self, claim: Claim) -> Outcome | None:
         retry = self.settings.retry
@@ -238,10 +264,12 @@ class Service:
             )
 
         retrying = Retrying(
-            retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not isinstance(e, StillWritten)),
-            stop=after_attempts(retry.attempts) | (lambda _state: self.stop.is_set()),
-            wait=exponential(initial=retry.initial_seconds, max=retry.max_seconds),
-            sleep=self.stop.wait,
+            retry=retry_if_exception(
+                lambda e: isinstance(e, TransientError) and not isinstance(e, StillWritten)
+            ),
+            stop=stop_any(after_attempts(retry.attempts), _WhenAsked(self.stop)),
+            wait=exponential(multiplier=retry.initial_seconds, max=retry.max_seconds),
+            sleep=self._sleep,
             before_sleep=say,
             reraise=True,
         )
@@ -258,7 +286,7 @@ class Service:
             return ingest(claim, self.rules, self.store, self.folders, attempt)
         except TransientError:
             raise
-        except Exception as error:  # noqa: BLE001  (the one place: a defect must not stop the other files)
+        except Exception as error:
             if is_worlds_fault(error):
                 raise TransientError(str(error)) from error
             return self._give_up_on(claim, error, attempt)
@@ -266,9 +294,14 @@ class Service:
     def _give_up_on(self, claim: Claim, error: Exception, attempt: int) -> Outcome:
         """A defect of ours: the file is kept in ``errors/``, and the traceback is in the log."""
         with bound(delivery=claim.id, file=claim.name):
-            emit(Event.DELIVERY_FAILED, step="ingest", error=str(error)[:500], attempts=attempt, exc_info=error)
+            emit(
+                Event.DELIVERY_FAILED, step="ingest", error=str(error)[:500], attempts=attempt, exc_info=error
+            )
         failure = FileError(FileReason.INTERNAL_ERROR, f"{type(error).__name__}: {str(error)[:300]}")
         return ingest(claim, self.rules, self.store, self.folders, attempt, refusal=failure)
+
+    def _sleep(self, seconds: float) -> None:
+        self.stop.wait(seconds)
 
     # ---- the world
 

@@ -33,7 +33,9 @@ def picture(settings: Settings) -> dict[str, Any]:
     known: dict[str, dict[str, Any]] = {}
     try:
         store = Store.open(settings.database_url, busy_timeout_seconds=2)
-        today = datetime.combine(datetime.now(ZoneInfo(settings.timezone)), time(), ZoneInfo(settings.timezone))
+        today = datetime.combine(
+            datetime.now(ZoneInfo(settings.timezone)), time(), ZoneInfo(settings.timezone)
+        )
         known = {row["feed"] or NO_FEED: row for row in store.by_feed(today)}
         store.close()
     except DatabaseUnavailable as error:

@@ -14,6 +14,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from daemon.events import Event
+from daemon.flag import Flag
 from daemon.logs import emit
 
 _REMEDY = {
@@ -25,7 +26,7 @@ _REMEDY = {
 class _Hints(FileSystemEventHandler):
     """Collects the names in a folder that events speak of."""
 
-    def __init__(self, folder: str, wake: threading.Event) -> None:
+    def __init__(self, folder: str, wake: Flag) -> None:
         self._prefix = os.path.join(folder, "")  # noqa: PTH118
         self._wake = wake
         self._lock = threading.Lock()
@@ -51,7 +52,7 @@ class _Hints(FileSystemEventHandler):
 class Watcher:
     """Watches one folder while it is the same folder; rebuilt when it is not."""
 
-    def __init__(self, folder: Path, wake: threading.Event) -> None:
+    def __init__(self, folder: Path, wake: Flag) -> None:
         self._folder = folder
         self._wake = wake
         self._observer: BaseObserver | None = None

@@ -1,6 +1,6 @@
-"""A block of CSV bytes to columns of text, with the physical line of every row.
+r"""A block of CSV bytes to columns of text, with the physical line of every row.
 
-A block is UTF-8 with ``\\n`` line ends, whole records only. Three ways, fastest first, all with the same result:
+A block is UTF-8 with ``\n`` line ends, whole records only. Three ways, fastest first, all with the same result:
 
 * no quote in the block: every line is a record, pyarrow splits it;
 * regular quotes (each opens at the start of a cell and closes at its end): pyarrow splits it too;
@@ -8,6 +8,7 @@ A block is UTF-8 with ``\\n`` line ends, whole records only. Three ways, fastest
   text after a closing quote.
 """
 
+import codecs
 import csv
 import io
 from dataclasses import dataclass
@@ -61,10 +62,10 @@ class Cells:
 
 
 def split(block: bytes, first_line: int, header: Header) -> Cells:
-    """The rows of a block.
+    r"""The rows of a block.
 
     Args:
-        block: whole records, UTF-8, ``\\n`` line ends.
+        block: whole records, UTF-8, ``\n`` line ends.
         first_line: the physical line on which the block begins.
         header: the file's header.
 
@@ -76,7 +77,7 @@ def split(block: bytes, first_line: int, header: Header) -> Cells:
     regular = True
     if b'"' in block:
         quotes = np.flatnonzero(data == _QUOTE)
-        regular = _regular(data, quotes, ord(header.delimiter))
+        regular = len(quotes) % 2 == 0 and _regular(data, quotes, ord(header.delimiter))
         if regular:
             # a newline is inside a cell when an odd number of quotes stands before it
             newlines_outside = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
@@ -117,9 +118,10 @@ def split(block: bytes, first_line: int, header: Header) -> Cells:
 
 
 def _regular(data: NDArray[np.uint8], quotes: NDArray[np.int64], delimiter: int) -> bool:
-    """Whether every quote opens at the start of a cell or closes at its end (a doubled one does both)."""
-    if len(quotes) % 2:
-        return False
+    """Whether every quote opens at the start of a cell or closes at its end (a doubled one does both).
+
+    An opening quote at the end whose closing one is not there yet is regular, too.
+    """
     opening, closing = quotes[::2], quotes[1::2]
     before = np.where(opening == 0, _NEWLINE, data[np.maximum(opening - 1, 0)])
     opens = (before == delimiter) | (before == _NEWLINE) | (before == _QUOTE)
@@ -164,12 +166,14 @@ def _read(block: bytes, header: Header, note: object, *, threads: bool) -> pa.Ta
     names = [f"#{k}" for k in range(len(header.names))]
     for name, position in header.positions.items():
         names[position] = name
+    # pyarrow takes a mark off whatever it reads first; the file's own is gone already
+    mark = codecs.BOM_UTF8 if block.startswith(codecs.BOM_UTF8) else b""
     return pacsv.read_csv(
-        pa.BufferReader(block),
+        pa.BufferReader(mark + block if mark else block),
         read_options=pacsv.ReadOptions(
             use_threads=threads,
             column_names=names,
-            block_size=max(1 << 20, len(block) // 2) if threads and not quoted else len(block) + 1,
+            block_size=max(1 << 20, len(block) // 2) if threads and not quoted else len(block) + 4,
         ),
         parse_options=pacsv.ParseOptions(
             delimiter=header.delimiter,
@@ -188,9 +192,7 @@ def _read(block: bytes, header: Header, note: object, *, threads: bool) -> pa.Ta
     )
 
 
-def _by_csv(
-    block: bytes, records: int, header: Header
-) -> tuple[dict[str, pa.Array], list[tuple[int, int]]]:
+def _by_csv(block: bytes, records: int, header: Header) -> tuple[dict[str, pa.Array], list[tuple[int, int]]]:
     """The same by the csv module: slower, and strict about quotes."""
     reader = csv.reader(io.StringIO(block.decode(), newline=""), delimiter=header.delimiter, strict=True)
     ragged: list[tuple[int, int]] = []
@@ -210,10 +212,10 @@ def _by_csv(
 
 
 def boundary(data: bytes, delimiter: str, first_line: int) -> int:
-    """Where the last whole record of ``data`` ends: 0 if there is none.
+    r"""Where the last whole record of ``data`` ends: 0 if there is none.
 
     Args:
-        data: begins at a record, ends anywhere; ``\\n`` line ends.
+        data: begins at a record, ends anywhere; ``\n`` line ends.
         delimiter: between cells.
         first_line: the physical line on which ``data`` begins, for the message.
 
@@ -226,9 +228,8 @@ def boundary(data: bytes, delimiter: str, first_line: int) -> int:
     newlines = np.flatnonzero(array == _NEWLINE)
     quotes = np.flatnonzero(array == _QUOTE)
     outside = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
-    cut = int(outside[-1]) + 1 if len(outside) else 0
-    if _regular(array[:cut], quotes[quotes < cut], ord(delimiter)):
-        return cut
+    if _regular(array, quotes, ord(delimiter)):
+        return int(outside[-1]) + 1 if len(outside) else 0
     ends = _record_ends_by_csv(data, newlines, first_line, delimiter, whole=False)
     return int(ends[-1]) + 1 if len(ends) else 0
 
@@ -244,8 +245,7 @@ def _record_ends_by_csv(
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     last_lines: list[int] = []
     try:
-        for _ in reader:
-            last_lines.append(reader.line_num)
+        last_lines.extend(reader.line_num for _ in reader)
     except csv.Error as error:
         cut_off = "unexpected end" in str(error)
         if whole or not cut_off:

@@ -1,6 +1,7 @@
 """Cells to typed rows and rejects: every row is judged, each refusal names its column, value and reason."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -73,14 +74,12 @@ def check(cells: Cells, feed: Feed, context: Context) -> Checked:
     rows = pa.RecordBatch.from_pydict({"line": pa.array(cells.lines), **typed})
     for rule in feed.rules:
         broken = np.asarray(pc.fill_null(rule.broken(rows), False))
-        problem = Problem(rule.reason, broken, lambda _text, rule=rule: rule.message)
+        problem = Problem(rule.reason, broken, partial(_say_rule, rule.message))
         findings.append(_Finding(rule.column, broken, problem))
     owner = _first_finding(findings, count)
     bad = owner >= 0
     rejects = [_ragged(r.line, r.cells, r.raw) for r in cells.ragged]
-    rejects += [
-        _reject(cells, int(k), findings[owner[k]], trimmed, feed) for k in np.flatnonzero(bad)
-    ]
+    rejects += [_reject(cells, int(k), findings[owner[k]], trimmed, feed) for k in np.flatnonzero(bad)]
     rejects.sort(key=lambda reject: reject.line)
     return Checked(rows.filter(pa.array(~bad)) if bad.any() else rows, rejects)
 
@@ -109,7 +108,7 @@ def _convert(
         values, found = column.kind.convert(texts.take(pa.array(kept)), context)
         place = np.full(len(texts), -1)
         place[kept] = np.arange(len(kept))
-        values = values.take(pa.array(np.where(place < 0, None, place), pa.int64()))
+        values = values.take(pa.array(place, pa.int64(), mask=place < 0))
         problems += [
             Problem(p.reason, _spread(p.mask, kept, len(texts)), p.say) for p in found if p.mask.any()
         ]
@@ -150,12 +149,18 @@ def _reject(
     of_a_rule = any(said == rule.message for rule in feed.rules)
     shown = "" if value == "" or of_a_rule else f" {_quoted(value)}"
     message = said if of_a_rule else f"{finding.column}{shown} {said}"
-    return Reject(int(cells.lines[row]), finding.column, value, finding.problem.reason, message, cells.raw(row))
+    return Reject(
+        int(cells.lines[row]), finding.column, value, finding.problem.reason, message, cells.raw(row)
+    )
 
 
 def _ragged(line: int, found: int, raw: str) -> Reject:
     message = f"the row has {found} cell{'s' * (found != 1)}, the header has another number"
     return Reject(line, "", "", RowReason.COLUMN_COUNT, message, raw)
+
+
+def _say_rule(message: str, _text: str) -> str:
+    return message
 
 
 def _say_control(text: str) -> str:

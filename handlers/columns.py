@@ -7,7 +7,7 @@ many values and the problems it found. ``check.py`` spreads both over the rows.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -51,7 +51,7 @@ class Problem:
     say: Callable[[str], str]
 
 
-Converted = tuple[pa.Array, list[Problem]]
+Converted: TypeAlias = tuple[pa.Array, list[Problem]]
 
 
 class Kind(Protocol):
@@ -188,20 +188,22 @@ class LocalTime:
 
     def convert(self, texts: pa.Array, context: Context) -> Converted:
         """Canonical local times as text (see ``times.py``)."""
-        micros, ok = times.parse(texts, context.timezone)
+        read = times.parse(texts, context.timezone)
         latest = context.now + timedelta(days=1)
-        outside = ok & ((micros < times.to_micros(EARLIEST)) | (micros > times.to_micros(latest)))
-        values = times.to_text(np.where(outside, 0, micros))
-        return _without(values, ~ok | outside), [
+        early = read.micros < times.to_micros(EARLIEST)
+        outside = read.ok & (early | (read.micros > times.to_micros(latest)))
+        return _without(read.text, ~read.ok | outside), [
             Problem(
                 RowReason.BAD_DATE,
-                ~ok,
+                ~read.ok,
                 lambda _text: f"is not a date; allowed are {times.DATE_FORMS}",
             ),
             Problem(
                 RowReason.DATE_OUT_OF_RANGE,
                 outside,
-                lambda _text: f"is not between 2000-01-01 and {latest:%Y-%m-%dT%H:%M:%S}, a day ahead of the delivery",
+                lambda _text: (
+                    f"is not between 2000-01-01 and {latest:%Y-%m-%dT%H:%M:%S}, a day ahead of the delivery"
+                ),
             ),
         ]
 
@@ -238,7 +240,7 @@ def _why_no_number(text: str, *, integer: bool, places: int = 0) -> str:
             found = f"has more than {places} decimals"
     elif text.startswith("+"):
         found = "has a plus sign"
-    elif any(c.isspace() or c in "_'’" for c in text):
+    elif any(c.isspace() or c in "_'\u2019" for c in text):
         found = "has a thousands separator"
     else:
         found = "is not a number"

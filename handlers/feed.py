@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
 from handlers.columns import Column, Text
 from handlers.reasons import RowReason
 
-Rows = pa.RecordBatch | pa.Table
+Rows: TypeAlias = pa.RecordBatch | pa.Table
 
 PRODUCT_ID = Column("product_id", Text(longest=64), required=True)
 
@@ -37,7 +37,7 @@ class Additive:
 
     Attributes:
         table: its table.
-        keys: the columns of its key, the last of them ``day``.
+        keys: the columns of its key: ``product_id``, ``day``, and others: a product's last days are one range.
         measures: its integer columns; ``rows`` counts the rows behind them.
         summarise: typed rows of any number of days to one row per key.
     """

@@ -37,7 +37,7 @@ INVENTORY = Feed(
     repeats="reject",
     daily=Snapshot(
         "inventory_daily",
-        keys=("product_id", "location", "day"),
+        keys=("product_id", "day", "location"),
         folds=(
             Fold("close", "last", "stock_level"),
             Fold("reserved", "last", "reserved_stock"),

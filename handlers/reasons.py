@@ -5,6 +5,7 @@ their meaning.
 """
 
 from enum import StrEnum
+from typing import Self
 
 
 class _Reason(StrEnum):
@@ -13,7 +14,7 @@ class _Reason(StrEnum):
     meaning: str
     remedy: str
 
-    def __new__(cls, code: str, meaning: str, remedy: str) -> "_Reason":
+    def __new__(cls, code: str, meaning: str = "", remedy: str = "") -> Self:
         member = str.__new__(cls, code)
         member._value_ = code
         member.meaning = meaning

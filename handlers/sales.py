@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from handlers.columns import Column, Decimal, Integer, LocalTime, Text, Words
+from handlers.columns import Column, Decimal, Integer, Kind, LocalTime, Text, Words
 from handlers.feed import PRODUCT_ID, Additive, Feed, Rows, Rule
 from handlers.reasons import RowReason
 
@@ -23,9 +23,9 @@ def summarise(rows: Rows) -> pa.Table:
     table = pa.table(
         {
             "product_id": rows["product_id"],
+            "day": pc.utf8_slice_codeunits(rows["date"], 0, 10),
             "location": pc.fill_null(rows["location"], ""),
             "channel": rows["channel"],
-            "day": pc.utf8_slice_codeunits(rows["date"], 0, 10),
             "units": np.maximum(quantity, 0),
             "returned": np.maximum(-quantity, 0),
             "revenue_e4": np.rint(revenue * MONEY_SCALE).astype(np.int64),
@@ -37,7 +37,7 @@ def summarise(rows: Rows) -> pa.Table:
     return sums.rename_columns([*DAILY_KEYS, *DAILY_MEASURES])
 
 
-DAILY_KEYS = ("product_id", "location", "channel", "day")
+DAILY_KEYS = ("product_id", "day", "location", "channel")
 DAILY_MEASURES = ("units", "returned", "revenue_e4", "promo_units", "rows")
 
 SALES = Feed(
@@ -71,7 +71,7 @@ def _signs_differ(rows: Rows) -> pa.Array:
 
 def accepting_returns(feed: Feed) -> Feed:
     """The sales feed where a negative quantity with a negative revenue is a return (``returns: accept``)."""
-    wider = {
+    wider: dict[str, Kind] = {
         "quantity_sold": Integer(low=-(2**31) + 1),
         "revenue": Decimal(places=4, low=-MOST_REVENUE, high=MOST_REVENUE),
     }

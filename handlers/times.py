@@ -4,6 +4,7 @@ A time is kept as text, ``YYYY-MM-DD HH:MM:SS`` with ``.ffffff`` where there is 
 does, it is what a person reads in the database, and both databases take it as it is.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -20,30 +21,48 @@ _ISO = (
     r"(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
 )
 _SECOND = 1_000_000
-_QUARTER_HOUR = 900 * _SECOND  # every zone's offset has changed on a quarter of an hour since 2000
+_MINUTE = 60 * _SECOND  # zones change their offset on whole minutes, some of them on odd ones
 
 
-def parse(cells: pa.Array, timezone: ZoneInfo) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Local microseconds since 1970 of each text, and which texts are times.
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Local times, one per text.
+
+    Attributes:
+        micros: microseconds since 1970, shape (n,), 0 where the text is no time.
+        ok: which texts are times, shape (n,).
+        text: the canonical text, shape (n,); of no meaning where the text is no time.
+    """
+
+    micros: NDArray[np.int64]
+    ok: NDArray[np.bool_]
+    text: pa.Array
+
+
+def parse(cells: pa.Array, timezone: ZoneInfo) -> Times:
+    """Reads texts as local times.
 
     Args:
         cells: strings, shape (n,).
         timezone: texts with an offset or Z are converted to it; those without are in it already.
-
-    Returns:
-        Microseconds, shape (n,), 0 where the text is no time; a mask, shape (n,).
     """
     parts = pc.extract_regex(cells, _ISO)
-    valid = np.asarray(pc.is_valid(parts))
-    days, day_ok = _days(_digits(pc.struct_field(parts, "day"), 10))
-    clock, clock_ok = _clock(pc.struct_field(parts, "time"))
-    fraction = pc.utf8_slice_codeunits(pc.utf8_rpad(pc.struct_field(parts, "fraction"), 6, "0"), 0, 6)
-    micros = _to_int(fraction)
-    local = days * 86_400 * _SECOND + clock * _SECOND + micros
-    zones = pc.struct_field(parts, "zone")
-    local, zone_ok = _shift(local, zones, timezone)
-    ok = valid & day_ok & clock_ok & zone_ok
-    return np.where(ok, local, 0), ok
+    day, clock, fraction, zone = (
+        pc.struct_field(parts, name) for name in ("day", "time", "fraction", "zone")
+    )
+    days, day_ok = _days(_digits(day, 10))
+    seconds, clock_ok = _clock(clock)
+    micros = _to_int(pc.utf8_slice_codeunits(pc.utf8_rpad(fraction, 6, "0"), 0, 6))
+    local, zone_ok = _shift((days * 86_400 + seconds) * _SECOND + micros, zone, timezone)
+    ok = np.asarray(pc.is_valid(parts)) & day_ok & clock_ok & zone_ok
+    local = np.where(ok, local, 0)
+    # most texts are canonical but for the T: only the others are written anew
+    midnight = pc.if_else(pc.equal(pc.fill_null(pc.binary_length(clock), 0), 0), "00:00:00", clock)
+    text = pc.binary_join_element_wise(day, midnight, " ")
+    anew = ok & (np.asarray(pc.greater(pc.fill_null(pc.binary_length(zone), 0), 0)) | (micros != 0))
+    if anew.any():
+        text = pc.replace_with_mask(text, pa.array(anew), to_text(local[anew]))
+    return Times(local, ok, text)
 
 
 def to_text(micros: NDArray[np.int64]) -> pa.Array:
@@ -104,8 +123,8 @@ def _shift(
     seconds = np.array([_offset_seconds(name) for name in names])
     zoned = np.array([name != "" for name in names])[index]
     utc = local - seconds[index] * _SECOND
-    quarters, back = np.unique(utc[zoned] // _QUARTER_HOUR, return_inverse=True)
-    offsets = np.array([_utc_offset(int(q) * _QUARTER_HOUR, timezone) for q in quarters], np.int64)
+    minutes, back = np.unique(utc[zoned] // _MINUTE, return_inverse=True)
+    offsets = np.array([_utc_offset(int(m) * _MINUTE, timezone) for m in minutes], np.int64)
     shifted = local.copy()
     shifted[zoned] = utc[zoned] + offsets[back] * _SECOND
     ok = (np.abs(seconds) < 86_400)[index]  # noqa: PLR2004
@@ -124,8 +143,7 @@ def _offset_seconds(zone: str) -> int:
 def _utc_offset(micros: int, timezone: ZoneInfo) -> int:
     """Seconds that ``timezone`` is ahead of UTC at a UTC time; 0 outside of the years Python knows."""
     try:
-        moment = datetime.fromtimestamp(micros // _SECOND, UTC)
+        offset = datetime.fromtimestamp(micros // _SECOND, UTC).astimezone(timezone).utcoffset()
     except (OverflowError, ValueError):
         return 0
-    offset = moment.astimezone(timezone).utcoffset()
     return 0 if offset is None else int(offset.total_seconds())

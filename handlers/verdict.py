@@ -35,7 +35,7 @@ def judge(valid: int, reasons: Mapping[str, int], tolerance: Tolerance) -> None:
     read = valid + rejected
     if read == 0:
         raise FileError(FileReason.EMPTY, "the file has a header and no row")
-    most = ", ".join(f"{n} × {reason}" for reason, n in list(reasons.items())[:4])
+    most = ", ".join(f"{n} x {reason}" for reason, n in list(reasons.items())[:4])
     if valid == 0:
         raise FileError(FileReason.NO_VALID_ROWS, f"all {read} rows were rejected: {most}")
     allowed = max(tolerance.rejects, tolerance.share * read)

@@ -57,9 +57,11 @@ class Sqlite(Manners):
         cursor.close()
 
     def day(self, column: str) -> str:
+        """See ``Manners``."""
         return f"substr({column}, 1, 10)"
 
     def day_after(self, column: str) -> str:
+        """See ``Manners``."""
         return f"date({column}, '+1 day')"
 
     def begin(self, connection: Connection) -> None:
@@ -69,6 +71,7 @@ class Sqlite(Manners):
         connection.begin()
 
     def temporary(self, table: str, columns: dict[str, str]) -> str:
+        """See ``Manners``."""
         kinds = ", ".join(f"{name} {_SQLITE_KINDS.get(kind, kind)}" for name, kind in columns.items())
         return f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({kinds})"
 
@@ -87,19 +90,20 @@ class Postgresql(Manners):
             return
         names = rows.schema.names
         buffer = io.BytesIO()
-        pacsv.write_csv(
-            rows, buffer, pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
-        )
+        pacsv.write_csv(rows, buffer, pacsv.WriteOptions(include_header=False, quoting_style="all_valid"))
         driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(
-            f"COPY {table} ({', '.join(names)}) FROM STDIN (FORMAT csv)"
-        ) as copy:
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({', '.join(names)}) FROM STDIN (FORMAT csv)") as copy,
+        ):
             copy.write(buffer.getbuffer())
 
     def day(self, column: str) -> str:
+        """See ``Manners``."""
         return f"CAST({column} AS DATE)"
 
     def day_after(self, column: str) -> str:
+        """See ``Manners``."""
         return f"({column} + 1)"
 
     def begin(self, connection: Connection) -> None:
@@ -107,6 +111,7 @@ class Postgresql(Manners):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOADING})")
 
     def temporary(self, table: str, columns: dict[str, str]) -> str:
+        """See ``Manners``."""
         kinds = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         return f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({kinds}) ON COMMIT DELETE ROWS"
 

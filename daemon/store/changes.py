@@ -6,6 +6,7 @@ once, at the end, so that the work is proportional to the rows that came and wen
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ from daemon.store.staging import REJECTS, Stage, sql_kind
 from handlers.feed import Additive, Feed, Fold, Snapshot, names
 
 _CHUNK = 50_000  # rows read back at a time
+_CHOSEN = "id IN (SELECT id FROM chosen)"
 
 
 @dataclass(slots=True)
@@ -30,8 +32,10 @@ class Changes:
     _retracted: bool = False
 
     def __post_init__(self) -> None:
-        keys = {key: self._kind(key) for key in self.feed.daily.keys}
-        self._run(self.manners.temporary(self._touched, keys))
+        columns = {key: self._kind(key) for key in self.feed.daily.keys}
+        if isinstance(self.feed.daily, Additive):
+            columns |= dict.fromkeys(self.feed.daily.measures, "BIGINT")  # what to add to each key
+        self._run(self.manners.temporary(self._touched, columns))
         self._run(f"DELETE FROM {self._touched}")
         identity = {name: self._kind(name) for name in self.feed.key}
         self._run(self.manners.temporary(self._freed, identity))
@@ -48,7 +52,7 @@ class Changes:
         columns = ", ".join(self._columns)
         self._run(
             f"INSERT INTO {self.feed.table} (id, {columns})"
-            f" SELECT {delivery_id << LINE_BITS} + line, {columns} FROM {stage.table} ORDER BY line"
+            f" SELECT {delivery_id << LINE_BITS} + line, {columns} FROM {stage.table}"
         )
         if isinstance(self.feed.daily, Additive):
             self._sums.append(stage.sums())
@@ -95,45 +99,50 @@ class Changes:
 
     def _shadow_rivals(self, stage: Stage) -> int:
         first = self.feed.key[0]
-        if not self._column(first).required and not self._run(
-            f"SELECT EXISTS (SELECT 1 FROM {stage.table} WHERE {first} IS NOT NULL)"
-        ).scalar():
+        if (
+            not self.feed.column(first).required
+            and not self._run(
+                f"SELECT EXISTS (SELECT 1 FROM {stage.table} WHERE {first} IS NOT NULL)"
+            ).scalar()
+        ):
             return 0
         join = " AND ".join(f"l.{key} = s.{key}" for key in self.feed.key)
-        rivals = f"SELECT l.id FROM {stage.table} s CROSS JOIN {self.feed.table} l WHERE {join}"
-        ids = [row[0] for row in self._run(rivals)]
-        if not ids:
+        rivals = f"FROM {stage.table} s CROSS JOIN {self.feed.table} l WHERE {join}"
+        if not self._choose(f"SELECT l.id {rivals}"):
             return 0
         same = 0
         if self.feed.repeats == "number":
-            equal = " AND ".join(f"l.{c} IS NOT DISTINCT FROM s.{c}" for c in names(self.feed.columns))
-            if self.manners.name == "sqlite":
-                equal = equal.replace("IS NOT DISTINCT FROM", "IS")
-            same = self._run(
-                f"SELECT COUNT(*) FROM {stage.table} s CROSS JOIN {self.feed.table} l WHERE {join} AND {equal}"
-            ).scalar_one()
-        for mine in _batches(ids):
-            self._note(mine, sign=-1)
-            self._move(self.feed.table, self._shadow, mine)
-        return int(same)
+            equals = "IS" if self.manners.name == "sqlite" else "IS NOT DISTINCT FROM"
+            equal = " AND ".join(f"l.{c} {equals} s.{c}" for c in names(self.feed.columns))
+            same = int(self._run(f"SELECT COUNT(*) {rivals} AND {equal}").scalar_one())
+        self._note(_CHOSEN, sign=-1)
+        self._move(self.feed.table, self._shadow)
+        return same
 
     def _revive(self) -> None:
         """For each freed key the latest of the rows that had stepped back takes its place again."""
         if not self._run(f"SELECT EXISTS (SELECT 1 FROM {self._shadow})").scalar():
             return
         join = " AND ".join(f"s.{key} = f.{key}" for key in self.feed.key)
-        found = self._run(
+        latest = (
             f"SELECT MAX(s.id) FROM {self._freed} f CROSS JOIN {self._shadow} s WHERE {join}"
             f" GROUP BY {', '.join(f's.{key}' for key in self.feed.key)}"
         )
-        for these in _batches([row[0] for row in found]):
-            self._move(self._shadow, self.feed.table, these)
-            self._note(these, sign=1)
+        if self._choose(latest):
+            self._move(self._shadow, self.feed.table)
+            self._note(_CHOSEN, sign=1)
 
-    def _move(self, source: str, target: str, where: str) -> None:
+    def _choose(self, select_ids: str) -> bool:
+        """Remembers some rows by id; whether there are any."""
+        self._run(self.manners.temporary("chosen", {"id": "BIGINT"}))
+        self._run("DELETE FROM chosen")
+        return self._run(f"INSERT INTO chosen (id) {select_ids}").rowcount > 0
+
+    def _move(self, source: str, target: str) -> None:
+        """Moves the chosen rows."""
         columns = ", ".join(("id", *self._columns))
-        self._run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE {where}")
-        self._run(f"DELETE FROM {source} WHERE {where}")
+        self._run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE {_CHOSEN}")
+        self._run(f"DELETE FROM {source} WHERE {_CHOSEN}")
 
     # ---- what was touched
 
@@ -150,8 +159,7 @@ class Changes:
             self._sums.append(sums)
 
     def _touch(self, table: str, where: str) -> None:
-        *keys, _day = self.feed.daily.keys
-        own = ", ".join(keys)
+        own = ", ".join(_without_day(self.feed.daily.keys))
         self._run(
             f"INSERT INTO {self._touched} ({own}, day)"
             f" SELECT DISTINCT {own}, {self.manners.day('date')} FROM {table} {where}"
@@ -181,16 +189,11 @@ class Changes:
         grouped = pa.concat_tables(self._sums).group_by(list(daily.keys))
         sums = grouped.aggregate([(name, "sum") for name in daily.measures])
         sums = sums.rename_columns([*daily.keys, *daily.measures])
-        self.manners.insert(self.connection, self._touched, sums.select(daily.keys))
-        deltas = f"delta_{daily.table}"
-        kinds = {key: self._kind(key) for key in daily.keys} | dict.fromkeys(daily.measures, "BIGINT")
-        self._run(self.manners.temporary(deltas, kinds))
-        self._run(f"DELETE FROM {deltas}")
-        self.manners.insert(self.connection, deltas, sums)
+        self.manners.insert(self.connection, self._touched, sums)
         columns = ", ".join((*daily.keys, *daily.measures))
         updates = ", ".join(f"{m} = {daily.table}.{m} + excluded.{m}" for m in daily.measures)
         self._run(
-            f"INSERT INTO {daily.table} ({columns}) SELECT {columns} FROM {deltas} WHERE true"
+            f"INSERT INTO {daily.table} ({columns}) SELECT {columns} FROM {self._touched} WHERE true"
             f" ON CONFLICT ({', '.join(daily.keys)}) DO UPDATE SET {updates}"
         )
         if pc.min(sums["rows"]).as_py() < 1:  # a sum that takes rows out may leave none
@@ -201,12 +204,10 @@ class Changes:
             )
 
     def _summarise_again(self, daily: Snapshot) -> None:
-        *keys, _day = daily.keys
+        keys = _without_day(daily.keys)
         own = ", ".join(keys)
         touched = f"(SELECT DISTINCT {own}, day FROM {self._touched})"
-        self._run(
-            f"DELETE FROM {daily.table} WHERE ({own}, day) IN (SELECT {own}, day FROM {self._touched})"
-        )
+        self._run(f"DELETE FROM {daily.table} WHERE ({own}, day) IN (SELECT {own}, day FROM {self._touched})")
         join = " AND ".join(f"l.{key} = t.{key}" for key in keys)
         window = f"{', '.join(f'l.{key}' for key in keys)}, t.day"
         lasts = {fold.of for fold in daily.folds if fold.how == "last"}
@@ -220,7 +221,7 @@ class Changes:
             f" WHERE {join} AND l.date >= t.day AND l.date < {self.manners.day_after('t.day')}"
         )
         measures = ", ".join(_fold(fold) for fold in daily.folds)
-        columns = ", ".join((*daily.keys, *(fold.name for fold in daily.folds)))
+        columns = ", ".join((*keys, "day", *(fold.name for fold in daily.folds)))
         self._run(
             f"INSERT INTO {daily.table} ({columns}) SELECT {own}, day, {measures} FROM ({rows}) ranked"
             f" GROUP BY {own}, day"
@@ -256,18 +257,19 @@ class Changes:
         number = (self.feed.key[-1],) if self.feed.repeats == "number" else ()
         return (*names(self.feed.columns), *number)
 
-    def _column(self, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return self.feed.column(name)
-
     def _kind(self, name: str) -> str:
         if name == "day":
             return "DATE"
         if name not in names(self.feed.columns):
             return "BIGINT"
-        return sql_kind(self._column(name).kind)
+        return sql_kind(self.feed.column(name).kind)
 
-    def _run(self, sql: str) -> CursorResult[tuple[object, ...]]:
+    def _run(self, sql: str) -> CursorResult[*tuple[Any, ...]]:
         return self.connection.exec_driver_sql(sql)
+
+
+def _without_day(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for key in keys if key != "day")
 
 
 def _fold(fold: Fold) -> str:
@@ -280,9 +282,3 @@ def _fold(fold: Fold) -> str:
             return f"COALESCE(SUM({fold.of}), 0)"
         case "count":
             return f"COUNT({fold.of})"
-
-
-def _batches(ids: list[int], most: int = 500) -> Iterator[str]:
-    """Conditions that select rows by id, a few hundred at a time."""
-    for begin in range(0, len(ids), most):
-        yield f"id IN ({', '.join(str(i) for i in ids[begin : begin + most])})"

@@ -109,12 +109,10 @@ def outcome_of(connection: Connection, claim: str) -> Outcome | None:
     return None if row is None else _outcome(row)
 
 
-def _outcome(row: Row[Any]) -> Outcome:
+def _outcome(row: Row[*tuple[Any, ...]]) -> Outcome:
     if row.status == "duplicate":
         return Duplicate(row.id, row.duplicate_of)
-    counts = Counts(
-        row.records_processed, row.records_successful, row.records_failed, row.records_duplicate
-    )
+    counts = Counts(row.records_processed, row.records_successful, row.records_failed, row.records_duplicate)
     if row.status == "failed":
         details = row.error_details or {}
         return Refused(row.id, FileReason(details["reason"]), details["message"], counts)
@@ -132,7 +130,7 @@ def row_of(connection: Connection, delivery_id: int) -> Mapping[str, Any] | None
     return None if row is None else dict(row)
 
 
-def rejects_of(connection: Connection, delivery_id: int) -> Sequence[Row[Any]]:
+def rejects_of(connection: Connection, delivery_id: int) -> Sequence[Row[*tuple[Any, ...]]]:
     """Line, column, value, reason, message and raw row of a delivery's rejects, in the file's order."""
     first = delivery_id << 32
     c = REJECTS.c
@@ -145,7 +143,9 @@ def rejects_of(connection: Connection, delivery_id: int) -> Sequence[Row[Any]]:
 
 def by_feed(connection: Connection, since: datetime) -> list[dict[str, Any]]:
     """Per feed (None: no feed's): deliveries by status, and the last one; rows loaded since a moment."""
-    today = func.sum(_C.records_successful).filter(_C.timestamp >= since.astimezone(UTC), _C.status.in_(LOADED))
+    today = func.sum(_C.records_successful).filter(
+        _C.timestamp >= since.astimezone(UTC), _C.status.in_(LOADED)
+    )
     summary = connection.execute(
         select(
             _C.file_type,

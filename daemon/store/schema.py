@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from handlers import HANDLERS, columns
-from handlers.feed import Additive, Feed
+from handlers.feed import Additive, Feed, Fold
 
 LINE_BITS = 32
 
@@ -199,6 +199,10 @@ def _shadowed(feed: Feed) -> Table:
     return table
 
 
+def _fold_type(fold: Fold) -> TypeEngine[Any]:
+    return BigInteger() if fold.integer else Money
+
+
 def _daily(feed: Feed) -> Table:
     daily = feed.daily
     keys: list[Column[Any]] = []
@@ -208,11 +212,8 @@ def _daily(feed: Feed) -> Table:
     if isinstance(daily, Additive):
         values = [Column(name, BigInteger, nullable=False) for name in daily.measures]
     else:
-        values = [
-            Column(fold.name, BigInteger() if fold.integer else Money, nullable=not fold.integer)
-            for fold in daily.folds
-        ]
-    return Table(daily.table, METADATA, *keys, *values)
+        values = [Column(fold.name, _fold_type(fold), nullable=not fold.integer) for fold in daily.folds]
+    return Table(daily.table, METADATA, *keys, *values, sqlite_with_rowid=False)
 
 
 LIVE = {feed.name: _live(feed) for feed in HANDLERS}

@@ -7,15 +7,15 @@ through Arrow's own driver into a scratch file, which is then attached: no Pytho
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, CursorResult
 
 from daemon.store.bulk import Manners
 from handlers import columns
 from handlers.check import Reject
 from handlers.feed import Additive, Feed
-from handlers.reasons import RowReason
 
 REJECTS = "stage_rejects"
 _REJECT_COLUMNS = {
@@ -175,21 +175,21 @@ class Stage:
     def reasons(self) -> dict[str, int]:
         """How many rejects each reason has, most frequent first."""
         found = self._run(f"SELECT reason, COUNT(*) FROM {REJECTS} GROUP BY reason ORDER BY 2 DESC, 1")
-        return {RowReason(reason).value: n for reason, n in found}
+        return {row[0]: row[1] for row in found}
 
     def first_rejects(self, most: int) -> list[tuple[int, str, str, str, str]]:
         """Line, column, value, reason and message of the first rejects."""
         found = self._run(
             f"SELECT line, column_name, value, reason, message FROM {REJECTS} ORDER BY line LIMIT {most}"
         )
-        return [tuple(row) for row in found]
+        return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
 
     def _merged(self, daily: Additive) -> pa.Table:
         grouped = pa.concat_tables(self._sums).group_by(list(daily.keys))
         sums = grouped.aggregate([(name, "sum") for name in daily.measures])
         return sums.rename_columns([*daily.keys, *daily.measures])
 
-    def _run(self, sql: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _run(self, sql: str) -> CursorResult[*tuple[Any, ...]]:
         return self.connection.exec_driver_sql(sql)
 
 
@@ -230,9 +230,7 @@ def storable(text: str) -> str:
 
 
 @contextmanager
-def staging(
-    connection: Connection, manners: Manners, feed: Feed, scratch: Path | None
-) -> Iterator[Stage]:
+def staging(connection: Connection, manners: Manners, feed: Feed, scratch: Path | None) -> Iterator[Stage]:
     """A stage that leaves nothing behind.
 
     Args:

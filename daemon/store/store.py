@@ -55,7 +55,7 @@ class Store:
     def stage(self, feed: Feed, scratch: Path | None = None) -> Iterator[Stage]:
         """Room for a delivery's rows until it is committed or given up."""
         with translated(), self.engine.connect() as connection:
-            connection = connection.execution_options(begin="DEFERRED")
+            connection.execution_options(begin="DEFERRED")
             try:
                 with staging(connection, manners_of(connection), feed, scratch) as stage:
                     yield stage
@@ -137,6 +137,6 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with translated(), self.engine.connect() as connection:
-            connection = connection.execution_options(**IMMEDIATE)
+            connection.execution_options(**IMMEDIATE)
             with connection.begin():
                 yield connection

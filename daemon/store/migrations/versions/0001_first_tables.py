@@ -53,18 +53,20 @@ CREATE TABLE demand_daily (
     sentiment_square_e6 BIGINT NOT NULL,
     competitor_price FLOAT,
     CONSTRAINT pk_demand_daily PRIMARY KEY (product_id, day)
-);
+)
+ WITHOUT ROWID;
 
 CREATE TABLE inventory_daily (
     product_id VARCHAR(64) NOT NULL,
-    location VARCHAR(200) NOT NULL,
     day DATE NOT NULL,
+    location VARCHAR(200) NOT NULL,
     close BIGINT NOT NULL,
     reserved BIGINT NOT NULL,
     in_transit BIGINT NOT NULL,
     low BIGINT NOT NULL,
-    CONSTRAINT pk_inventory_daily PRIMARY KEY (product_id, location, day)
-);
+    CONSTRAINT pk_inventory_daily PRIMARY KEY (product_id, day, location)
+)
+ WITHOUT ROWID;
 
 CREATE TABLE live_demand_signals (
     id INTEGER NOT NULL,
@@ -194,16 +196,17 @@ CREATE TABLE rejected_rows (
 
 CREATE TABLE sales_daily (
     product_id VARCHAR(64) NOT NULL,
+    day DATE NOT NULL,
     location VARCHAR(200) NOT NULL,
     channel VARCHAR(32) NOT NULL,
-    day DATE NOT NULL,
     units BIGINT NOT NULL,
     returned BIGINT NOT NULL,
     revenue_e4 BIGINT NOT NULL,
     promo_units BIGINT NOT NULL,
     rows BIGINT NOT NULL,
-    CONSTRAINT pk_sales_daily PRIMARY KEY (product_id, location, channel, day)
-);
+    CONSTRAINT pk_sales_daily PRIMARY KEY (product_id, day, location, channel)
+)
+ WITHOUT ROWID;
 """
 
 POSTGRESQL = """
@@ -256,13 +259,13 @@ CREATE TABLE demand_daily (
 
 CREATE TABLE inventory_daily (
     product_id VARCHAR(64) NOT NULL,
-    location VARCHAR(200) NOT NULL,
     day DATE NOT NULL,
+    location VARCHAR(200) NOT NULL,
     close BIGINT NOT NULL,
     reserved BIGINT NOT NULL,
     in_transit BIGINT NOT NULL,
     low BIGINT NOT NULL,
-    CONSTRAINT pk_inventory_daily PRIMARY KEY (product_id, location, day)
+    CONSTRAINT pk_inventory_daily PRIMARY KEY (product_id, day, location)
 );
 
 CREATE TABLE live_demand_signals (
@@ -393,15 +396,15 @@ CREATE TABLE rejected_rows (
 
 CREATE TABLE sales_daily (
     product_id VARCHAR(64) NOT NULL,
+    day DATE NOT NULL,
     location VARCHAR(200) NOT NULL,
     channel VARCHAR(32) NOT NULL,
-    day DATE NOT NULL,
     units BIGINT NOT NULL,
     returned BIGINT NOT NULL,
     revenue_e4 BIGINT NOT NULL,
     promo_units BIGINT NOT NULL,
     rows BIGINT NOT NULL,
-    CONSTRAINT pk_sales_daily PRIMARY KEY (product_id, location, channel, day)
+    CONSTRAINT pk_sales_daily PRIMARY KEY (product_id, day, location, channel)
 );
 """
 

@@ -1,0 +1,108 @@
+# Needs make and python3 (3.11 or newer); everything else is installed into .uv/ and .venv/ from uv.lock.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+PYTEST_ARGS ?=
+ARGS ?=
+
+BIN := .venv/bin
+UV := UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .uv/bin/uv
+# Empty files that say when something was installed.
+UV_STAMP := .uv/made-$(UV_VERSION)
+STAMP := .venv/made
+REAL_STAMP := .venv/made-real
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help install demo test soak lint format types contracts bench real clean system-packages python-is-new
+
+help: ## show this
+	@echo "make TARGET; TARGET is one of"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMP) ## install the program and its tools into .venv/
+
+demo: $(STAMP) ## make sample data, broken files too, load it, and show what became of it (in ./demo)
+	@$(BIN)/python docs/demo.py $(ARGS)
+
+test: $(STAMP) system-packages ## run the tests and report coverage; PYTEST_ARGS='-k word' chooses
+	@mkdir -p build && rm -f build/tests.xml .coverage .coverage.*
+	$(BIN)/coverage run -m pytest --junitxml=build/tests.xml $(PYTEST_ARGS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report --skip-covered --skip-empty
+	@$(BIN)/python -c "import xml.etree.ElementTree as tree; \
+	s = tree.parse('build/tests.xml').getroot().find('testsuite').attrib; \
+	ran = int(s['tests']) - int(s['skipped']); \
+	print(f'{ran} tests ran, {s[\"skipped\"]} were skipped'); \
+	raise SystemExit('no test ran' if ran < 1 else 0)"
+
+soak: $(STAMP) system-packages ## run the long tests: hundreds of kills on both databases (minutes)
+	SGTEST_SOAK=1 $(BIN)/pytest -m soak --timeout=7200 tests/soak $(PYTEST_ARGS)
+
+lint: $(STAMP) ## check style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(STAMP) ## correct style where a program can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(STAMP) ## check types
+	$(BIN)/mypy
+
+contracts: $(STAMP) ## check which package may import which
+	$(BIN)/lint-imports --no-logo
+
+bench: $(STAMP) ## measure loading a file of a million rows; ARGS='--rows 100000'
+	$(BIN)/python -m benchmarks.load $(ARGS)
+
+real: $(REAL_STAMP) ## load a retailer's real year and compare it with its source; ARGS='--days 14'
+	$(BIN)/python -m benchmarks.real_year $(ARGS)
+
+clean: ## remove everything that was made here, .venv/ and ./demo too
+	rm -rf .venv .uv build dist demo htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- how the above comes to be
+
+$(STAMP): $(UV_STAMP) pyproject.toml uv.lock
+	@echo "installing what uv.lock names into .venv/"
+	@$(UV) sync --quiet --frozen --python .uv/bin/python --extra postgres
+	@touch $@
+
+$(REAL_STAMP): $(STAMP)
+	@$(UV) sync --quiet --frozen --python .uv/bin/python --extra postgres --group real
+	@touch $@
+
+# uv lives in a folder of its own, because it removes from .venv/ what uv.lock does not name: itself, for one.
+$(UV_STAMP):
+	@$(MAKE) --no-print-directory python-is-new
+	@rm -rf .uv
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+python-is-new:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	  then DEBIAN_FRONTEND=noninteractive apt-get install -y -q python3-venv </dev/null; \
+	  else echo "python3 cannot make virtual environments; run: sudo apt-get install python3-venv" >&2; exit 1; fi; }
+
+# What tests use beyond Python, as command:package. Without them those tests are skipped, and say so.
+system-packages:
+	@missing=""; \
+	for pair in jq:jq strace:strace sftp:openssh-client faketime:faketime; do \
+	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	[ -x /usr/lib/openssh/sftp-server ] || [ -x /usr/libexec/openssh/sftp-server ] \
+	  || [ -x /usr/libexec/sftp-server ] || missing="$$missing openssh-sftp-server"; \
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing for the tests:$$missing"; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing </dev/null >/dev/null && exit 0; \
+	fi; \
+	echo "some tests will be skipped; to run them: sudo apt-get install$$missing" >&2

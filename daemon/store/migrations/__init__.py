@@ -1,0 +1,1 @@
+"""Migrations, oldest first: each brings a database one step further."""

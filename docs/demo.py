@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""``make demo``: sample files through the program, and a look at what became of them.
+
+Everything lies in ./demo, which is made anew each time; also an example of reading the tables from Python.
+"""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table
+from sqlalchemy import text
+
+from stockgrip import create_database, get_session, load_settings
+
+DEMO = Path("demo")
+CONFIG = DEMO / "config.yaml"
+LOG = DEMO / "daemon.log"
+MARK = "# Made by `make demo`, which deletes this whole folder and makes it anew.\n"
+SETTINGS = """\
+data_dir: .
+settle:
+  quiet_seconds: 0.2   # nobody uploads slowly here; the default of 2 seconds bridges the gaps of those who do
+  grace_seconds: 0.5
+"""
+REFUSED = "sales_data_20250131_too_many_rejects.csv"
+PARTIAL = "sales_data_20250207_not_numbers.csv"
+
+console = Console(highlight=False)
+
+
+def main() -> None:
+    """Shows it, step by step."""
+    begun = time.monotonic()
+    start_afresh()
+
+    heading("Four weeks of a small retailer, and some fifty files that are broken or odd")
+    run("sample", "--days", "28", "--products", "24", "--corrupt")
+
+    heading("Load what waits in live_feeds/")
+    drain()
+
+    heading("A sender repeats a file, and corrects another")
+    repeat_and_correct()
+    drain()
+
+    heading("Where things stand")
+    run("status")
+
+    engine = create_database(load_settings(CONFIG).database_url)
+    with get_session(engine) as session:
+        heading("The ledger: every file that ever came, by outcome")
+        show(
+            ["outcome", "files", "rows read", "loaded", "rejected", "later corrected"],
+            session.execute(
+                text(
+                    "SELECT status, count(*), sum(records_processed), sum(records_successful), sum(records_failed),"
+                    " count(superseded_by) FROM data_ingestion_log GROUP BY status ORDER BY 2 DESC"
+                )
+            ),
+        )
+        heading("Most sold, from the table sales_daily (kept up to date with every file)")
+        show(
+            ["product", "units", "revenue", "days", "share in promotion"],
+            session.execute(
+                text(
+                    "SELECT product_id, sum(units), sum(revenue_e4) / 10000.0, count(DISTINCT day),"
+                    " 100.0 * sum(promo_units) / sum(units) FROM sales_daily"
+                    " GROUP BY product_id ORDER BY 3 DESC LIMIT 5"
+                )
+            ),
+        )
+    engine.dispose()
+
+    heading("A file that was refused: why, and what to do")
+    reason = DEMO / "errors" / f"{REFUSED}.reason.txt"
+    path(reason)
+    quote("".join(reason.read_text().splitlines(keepends=True)[:10]) + "  …")
+
+    heading("A file of which some rows were rejected: correct them and drop them again")
+    rejects = next((DEMO / "errors").glob(f"{PARTIAL.removesuffix('.csv')}*rejects*"))
+    path(rejects)
+    with rejects.open(newline="") as file:
+        for row in csv.DictReader(file):
+            console.print(
+                f"  line {row['reject_line']}: {row['reject_message']}", style="yellow", markup=False
+            )
+
+    heading(f"Done in {time.monotonic() - begun:.0f} seconds. To look at next")
+    for command, meaning in (
+        (f"less {LOG}", "what the daemon said, one JSON object a line (docs/logs.md)"),
+        (f"ls {DEMO}/errors {DEMO}/processed/*/*", "where the files went"),
+        (f".venv/bin/stockgrip check {DEMO}/errors/{REFUSED}", "what is wrong with a file, loading nothing"),
+        (f".venv/bin/stockgrip --config {CONFIG} run", f"the daemon: drop files into {DEMO}/live_feeds"),
+        ("README.md", "how to install it for real"),
+    ):
+        console.print(f"  [bold]{command}[/]\n      {meaning}", soft_wrap=True)
+
+
+def start_afresh() -> None:
+    """Deletes what an earlier demonstration left, and nothing else."""
+    if DEMO.exists():
+        if not (CONFIG.is_file() and CONFIG.read_text().startswith(MARK)):
+            give_up(f"{DEMO}/ is there and was not made by `make demo`; rename it, then try again")
+        shutil.rmtree(DEMO)
+    DEMO.mkdir()
+    CONFIG.write_text(MARK + SETTINGS)
+
+
+def repeat_and_correct() -> None:
+    """Drops a loaded file again as it was, and another with one row less."""
+    first, second = sorted(DEMO.glob("processed/*/*/sales_data_*_*.csv"))[:2]
+    inbox = DEMO / "live_feeds"
+    shutil.copy(first, inbox / first.name)
+    (inbox / second.name).write_bytes(b"".join(second.read_bytes().splitlines(keepends=True)[:-1]))
+    path(inbox / first.name, " (the same bytes)")
+    path(inbox / second.name, " (one row less)")
+
+
+def stockgrip(*arguments: str) -> list[str]:
+    """The command with the demonstration's configuration."""
+    return [sys.executable, "-m", "daemon", "--config", str(CONFIG), *arguments]
+
+
+def run(*arguments: str) -> None:
+    """Runs a command, shows it and what it prints."""
+    console.print(f"$ stockgrip {' '.join(arguments)}", style="bold", markup=False)
+    columns = {"COLUMNS": str(max(console.width, 100))}
+    done = subprocess.run(stockgrip(*arguments), check=False, env={**os.environ, **columns})
+    if done.returncode:
+        give_up(f"stockgrip {arguments[0]} ended with status {done.returncode}")
+
+
+def drain() -> None:
+    """Loads what waits; the log goes to a file."""
+    console.print("$ stockgrip drain", style="bold")
+    with LOG.open("a") as log:
+        done = subprocess.run(stockgrip("drain"), check=False, stderr=log)
+    if done.returncode > 1:  # 1: something was refused or rejected, as it should be
+        give_up(f"stockgrip drain ended with status {done.returncode}; see {LOG}")
+
+
+def heading(words: str) -> None:
+    """Begins a section."""
+    console.print()
+    console.rule(f"[bold cyan]{words}", align="left")
+
+
+def path(file: Path, more: str = "") -> None:
+    """Names a file."""
+    console.print(f"{file}{more}", style="bold", markup=False, soft_wrap=True)
+
+
+def quote(content: str) -> None:
+    """Shows a piece of a file."""
+    console.print(
+        Padding(
+            Syntax(content, "text", theme="ansi_light", word_wrap=True, background_color="default"), (0, 2)
+        )
+    )
+
+
+def show(names: list[str], rows: object) -> None:
+    """Shows a table; numbers stand at the right."""
+    table = Table(box=None, pad_edge=False)
+    for place, name in enumerate(names):
+        table.add_column(name, justify="right" if place else "left")
+    for first, *others in rows:  # type: ignore[attr-defined]
+        table.add_row(str(first), *(f"{n:,.2f}" if isinstance(n, float) else f"{n:,}" for n in others))
+    console.print(table)
+
+
+def give_up(why: str) -> NoReturn:
+    """Says why, and ends."""
+    sys.exit(f"make demo: {why}")
+
+
+if __name__ == "__main__":
+    main()
