@@ -8,8 +8,9 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def file_away(
     claim: Claim,
     outcome: Outcome,
     row: Mapping[str, Any],
-    rejects: Sequence[Mapping[str, Any]],
+    rejects: Iterable[Mapping[str, Any]],
 ) -> str:
     """Moves a delivery's file to where it belongs and writes what lies beside it.
 
@@ -43,38 +44,64 @@ def file_away(
     """
     folder = _folder(folders, outcome, row["timestamp"])
     folder.mkdir(parents=True, exist_ok=True)
-    target = _place(folder, claim, outcome, row)
+    name = safe_name(claim.name or row["file_name"])
+    ending = _companion(outcome)
+    if _is_here(claim):
+        target = _move_to_free_name(folders, claim, folder, names(name, outcome.delivery_id), ending)
+    else:
+        # it was moved before a crash or an error: find out under which name
+        places = [folder / n for n in islice(names(name, outcome.delivery_id), 20)]
+        target = next((p for p in places if p.exists() and _sha256(p) == row["sha256"]), places[0])
+    beside = folders.errors / f"{target.name}{ending}"
     match outcome:
         case Refused():
-            write_new(folders.errors / f"{target.name}.reason.txt", _reason_text(row).encode())
+            write_new(beside, [_reason_text(row).encode()])
         case Loaded() if outcome.partial:
-            write_new(folders.errors / rejects_name(target.name), rejects_csv(row, rejects))
+            write_new(beside, rejects_csv(row, rejects))
         case Loaded() | Duplicate():
             pass
-    if _is_here(claim):
-        move(claim.path, target)
     return target.relative_to(folders.data_dir).as_posix()
 
 
-def rejects_name(name: str) -> str:
-    """The name of the rejects file of an archived file."""
-    return f"{name}.rejects.csv"
+def _move_to_free_name(
+    folders: Folders, claim: Claim, folder: Path, candidates: Iterator[str], ending: str
+) -> Path:
+    """Moves the file under the first name that neither a file nor a companion in ``errors/`` has."""
+    for name in candidates:
+        if ending and os.path.lexists(folders.errors / f"{name}{ending}"):
+            continue
+        try:
+            move(claim.path, folder / name)
+        except FileExistsError:
+            continue
+        return folder / name
+    raise AssertionError("names do not end")
+
+
+def _companion(outcome: Outcome) -> str:
+    """The ending of what lies beside a file in ``errors/``."""
+    match outcome:
+        case Refused():
+            return ".reason.txt"
+        case Loaded() if outcome.partial:
+            return ".rejects.csv"
+        case _:
+            return ""
+
+
+def names(name: str, delivery_id: int) -> Iterator[str]:
+    """A file's own name, then ones with the delivery's id, without end."""
+    stem, extension = _split(name)
+    yield name
+    yield f"{stem}.{delivery_id}{extension}"
+    for n in count(1):
+        yield f"{stem}.{delivery_id}-{n}{extension}"
 
 
 def _folder(folders: Folders, outcome: Outcome, arrived: datetime) -> Path:
     if isinstance(outcome, Refused):
         return folders.errors
     return folders.processed / f"{arrived:%Y}" / f"{arrived:%m}"
-
-
-def _place(folder: Path, claim: Claim, outcome: Outcome, row: Mapping[str, Any]) -> Path:
-    """The file's own name if it is free, else one with the delivery's id."""
-    name = safe_name(claim.name or row["file_name"])
-    own, numbered = folder / name, folder / with_id(name, outcome.delivery_id)
-    if not _is_here(claim):
-        # it was moved before a crash or an error: find out under which name
-        return next((p for p in (numbered, own) if _sha256(p) == row["sha256"]), own)
-    return numbered if os.path.lexists(own) else own
 
 
 def _is_here(claim: Claim) -> bool:
@@ -90,12 +117,6 @@ def safe_name(name: str) -> str:
     return (stem + extension)[:_LONGEST]
 
 
-def with_id(name: str, delivery_id: int) -> str:
-    """A name that no other delivery has."""
-    stem, extension = _split(name)
-    return f"{stem}.{delivery_id}{extension}"
-
-
 def _split(name: str) -> tuple[str, str]:
     extension = next((e for e in reversed(EXTENSIONS) if name.endswith(e)), "")
     return name.removesuffix(extension), extension
@@ -109,27 +130,31 @@ def _sha256(path: Path) -> str | None:
         return None
 
 
-def rejects_csv(row: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]]) -> bytes:
-    """The refused rows, to be corrected and dropped again.
+def rejects_csv(row: Mapping[str, Any], rejects: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """The refused rows, to be corrected and dropped again, in pieces.
 
     The columns that say why stand first, so that a row with too many cells keeps them all. A cell that a spreadsheet
     would take for a formula is preceded by an apostrophe, unless it is a number.
     """
     header = (row["error_details"] or {}).get("header", [])
-    delimiter = row["delimiter"] or ","
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["reject_line", "reject_reason", "reject_message", *header])
+    yield _line(["reject_line", "reject_reason", "reject_message", *header])
     for reject in rejects:
-        try:
-            cells = next(csv.reader([reject["raw"]], delimiter=delimiter, strict=True), [])
-        except csv.Error:
-            cells = [reject["raw"]]
-        if "\n" in reject["raw"]:
-            cells = next(csv.reader(io.StringIO(reject["raw"], newline=""), delimiter=delimiter), [])
-        said = (reject["line"], reject["reason"], reject["message"])
-        writer.writerow([*said, *(_harmless(cell) for cell in cells)])
+        cells = _cells(reject["raw"], row["delimiter"] or ",")
+        said = (str(reject["line"]), reject["reason"], reject["message"])
+        yield _line([*said, *(_harmless(cell) for cell in cells)])
+
+
+def _line(cells: list[str]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerow(cells)
     return out.getvalue().encode()
+
+
+def _cells(raw: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return [raw]
 
 
 def _harmless(cell: str) -> str:

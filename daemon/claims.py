@@ -103,6 +103,12 @@ def drop(claim: Claim) -> None:
     os.close(claim.lock)
 
 
+def abandon(claim: Claim) -> None:
+    """Leaves a claim as it is: it is recovered at the next start."""
+    with contextlib.suppress(OSError):
+        os.close(claim.lock)
+
+
 def orphans(folders: Folders) -> Iterator[Claim]:
     """Claims that nobody holds: their owner died. Each is locked when it is yielded."""
     for entry in sorted(folders.work.iterdir()):

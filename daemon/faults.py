@@ -27,6 +27,10 @@ PASSING = frozenset(
         errno.EHOSTDOWN,
         errno.ETIMEDOUT,
         errno.ENOENT,
+        errno.EEXIST,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.EXDEV,
     }
 )
 """What may be wrong with a host and gets well again; a folder that went away may come back, too."""

@@ -3,8 +3,11 @@
 import ctypes
 import errno
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from daemon.errors import ConfigError
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -43,9 +46,21 @@ class Folders:
         return self.data_dir / "reports"
 
     def make(self) -> None:
-        """Makes the folders that are missing."""
-        for folder in (self.inbox, self.work, self.processed, self.errors, self.reports):
+        """Makes the folders that are missing.
+
+        Raises:
+            ConfigError: they are not on one filesystem.
+        """
+        folders = (self.inbox, self.work, self.processed, self.errors)
+        for folder in (*folders, self.reports):
             folder.mkdir(parents=True, exist_ok=True)
+        devices = {folder: folder.stat().st_dev for folder in folders}
+        away = [str(folder) for folder in folders if devices[folder] != devices[self.inbox]]
+        if away:
+            raise ConfigError(
+                f"{self.inbox} and {', '.join(away)} are on different filesystems: a file is moved between them in"
+                " one step (rename), which needs one filesystem; mount it at data_dir instead"
+            )
 
 
 def move(source: Path, target: Path) -> None:
@@ -85,11 +100,11 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def write_new(target: Path, content: bytes) -> None:
+def write_new(target: Path, content: Iterable[bytes]) -> None:
     """Writes a whole file, or none, in the place of one that may be there from an earlier try."""
     temporary = target.with_name(f".{target.name[:200]}.tmp")
     with temporary.open("wb") as file:
-        file.write(content)
+        file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(target)

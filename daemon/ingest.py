@@ -125,15 +125,11 @@ def ingest(
             outcome = _settle_outcome(claim, rules, store, attempts, refusal)
             _tell(outcome, store)
         row = store.delivery(outcome.delivery_id) or {}
-        rejects = store.rejects(outcome.delivery_id) if _is_partial(outcome) else []
+        rejects = store.rejects(outcome.delivery_id)
         path = archive.file_away(folders, claim, outcome, row, rejects)
         store.filed(outcome.delivery_id, path)
         emit(Event.DELIVERY_FILED, path=path)
         return outcome
-
-
-def _is_partial(outcome: Outcome) -> bool:
-    return isinstance(outcome, Loaded) and outcome.partial
 
 
 def _settle_outcome(

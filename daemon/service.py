@@ -227,20 +227,23 @@ class Service:
         try:
             outcome = self._with_patience(claim) if patient else self._with_retries(claim)
         except StillWritten:
-            if claims.release(self.folders, claim):
-                emit(
-                    Event.DELIVERY_RELEASED,
-                    delivery=claim.id,
-                    file=display_name(claim.name),
-                    reason="changed",
-                )
+            self._give_back(claim, "changed")
             return
         except TransientError:
-            claims.release(self.folders, claim)
+            self._give_back(claim, "unavailable")
             raise
         if outcome is not None:
             self.summary.count(outcome)
             claims.drop(claim)
+
+    def _give_back(self, claim: Claim, reason: str) -> None:
+        """Puts a file back into the inbox; if that fails it stays claimed, to be recovered later."""
+        try:
+            if claims.release(self.folders, claim):
+                emit(Event.DELIVERY_RELEASED, delivery=claim.id, file=display_name(claim.name), reason=reason)
+        except OSError as error:
+            emit(Event.DELIVERY_FAILED, delivery=claim.id, step="release", error=str(error))
+            claims.abandon(claim)
 
     def _with_patience(self, claim: Claim) -> Outcome | None:
         try:
@@ -281,7 +284,7 @@ class Service:
             raise TransientError(str(error)) from error
         return None
 
-    def _ingest(self, claim: Claim, attempt: int) -> Outcome:
+    def _ingest(self, claim: Claim, attempt: int) -> Outcome | None:
         try:
             return ingest(claim, self.rules, self.store, self.folders, attempt)
         except TransientError:
@@ -291,14 +294,27 @@ class Service:
                 raise TransientError(str(error)) from error
             return self._give_up_on(claim, error, attempt)
 
-    def _give_up_on(self, claim: Claim, error: Exception, attempt: int) -> Outcome:
-        """A defect of ours: the file is kept in ``errors/``, and the traceback is in the log."""
+    def _give_up_on(self, claim: Claim, error: Exception, attempt: int) -> Outcome | None:
+        """A defect of ours: the file is kept in ``errors/``, or else in ``.work/``; the traceback is in the log."""
         with bound(delivery=claim.id, file=claim.name):
             emit(
                 Event.DELIVERY_FAILED, step="ingest", error=str(error)[:500], attempts=attempt, exc_info=error
             )
         failure = FileError(FileReason.INTERNAL_ERROR, f"{type(error).__name__}: {str(error)[:300]}")
-        return ingest(claim, self.rules, self.store, self.folders, attempt, refusal=failure)
+        try:
+            return ingest(claim, self.rules, self.store, self.folders, attempt, refusal=failure)
+        except TransientError:
+            raise
+        except Exception as again:  # noqa: BLE001  (see above)
+            emit(
+                Event.DELIVERY_FAILED,
+                delivery=claim.id,
+                step="refuse",
+                error=str(again)[:500],
+                exc_info=again,
+            )
+            claims.abandon(claim)
+            return None
 
     def _sleep(self, seconds: float) -> None:
         self.stop.wait(seconds)

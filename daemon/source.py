@@ -22,6 +22,7 @@ from handlers.reasons import FileReason
 CHUNK = 4 << 20  # bytes of text per block: about 65 000 sales rows
 _RECORD_LIMIT = 16 << 20  # a longer line is no row of any feed
 _RATIO_FROM = 16 << 20  # small files may pack well; judged from here on
+_LONGEST_MARK = 4
 _UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
@@ -140,7 +141,11 @@ def choose_codec(fd: int, compression: str, named: str | None, limits: Limits) -
     Raises:
         FileError: ``encoding`` (UTF-32), ``gzip_corrupt`` or ``gzip_too_big``.
     """
-    head = next(_unpack(fd, compression, limits, chunk=1 << 16), b"")
+    head = b""
+    for chunk in _unpack(fd, compression, limits, chunk=1 << 16):
+        head += chunk
+        if len(head) >= _LONGEST_MARK:
+            break
     if head.startswith(_UTF32_MARKS):
         raise FileError(FileReason.ENCODING, "the file is UTF-32; UTF-8 and UTF-16 with a mark are read")
     if head.startswith(codecs.BOM_UTF8):
@@ -257,6 +262,9 @@ def _as_utf8(chunks: Iterator[bytes], codec: str) -> Iterator[bytes]:
     for chunk in chunks:
         data = carry + chunk
         carry = b""
+        if first and len(data) < len(codecs.BOM_UTF8):
+            carry = data
+            continue
         if first:
             data, first = data.removeprefix(codecs.BOM_UTF8), False
         if not data.isascii():

@@ -92,7 +92,10 @@ def split(block: bytes, first_line: int, header: Header) -> Cells:
     lines = first_line + (
         np.arange(len(starts)) if newlines_outside is newlines else np.searchsorted(newlines, starts)
     )
-    columns, ragged_rows = (_by_pyarrow if regular else _by_csv)(block, len(starts), header)
+    if regular:
+        columns, ragged_rows = _by_pyarrow(block, ends - starts, header)
+    else:
+        columns, ragged_rows = _by_csv(block, len(starts), header)
     blank = _blank(block, starts, ends)
     ragged = [
         Ragged(int(lines[k]), n, block[starts[k] : ends[k]].decode("utf-8", "backslashreplace").rstrip("\n"))
@@ -142,7 +145,7 @@ def _blank(block: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> 
 
 
 def _by_pyarrow(
-    block: bytes, records: int, header: Header
+    block: bytes, lengths: NDArray[np.int64], header: Header
 ) -> tuple[dict[str, pa.Array], list[tuple[int, int]]]:
     """Columns, and (record, number of cells) of the rows of another width."""
     ragged: list[tuple[int, int]] = []
@@ -152,16 +155,19 @@ def _by_pyarrow(
         ragged.append((-1 if row.number is None else row.number - 1, row.actual_columns))
         return "skip"
 
-    table = _read(block, header, note, threads=True)
+    records, half = len(lengths), max(1 << 20, len(block) // 2)
+    # two threads, a half each; a record must not reach over more than one border
+    threads = b'"' not in block and int(lengths.max()) < half
+    table = _read(block, header, note, half if threads else None)
     if ragged:
         ragged.clear()
-        table = _read(block, header, note, threads=False)
+        table = _read(block, header, note, None)
     if table.num_rows + len(ragged) != records:
         raise AssertionError(f"{records} records became {table.num_rows} rows and {len(ragged)} ragged ones")
     return {name: table.column(name).combine_chunks() for name in header.positions}, ragged
 
 
-def _read(block: bytes, header: Header, note: object, *, threads: bool) -> pa.Table:
+def _read(block: bytes, header: Header, note: object, part: int | None) -> pa.Table:
     quoted = b'"' in block
     names = [f"#{k}" for k in range(len(header.names))]
     for name, position in header.positions.items():
@@ -171,9 +177,9 @@ def _read(block: bytes, header: Header, note: object, *, threads: bool) -> pa.Ta
     return pacsv.read_csv(
         pa.BufferReader(mark + block if mark else block),
         read_options=pacsv.ReadOptions(
-            use_threads=threads,
+            use_threads=part is not None,
             column_names=names,
-            block_size=max(1 << 20, len(block) // 2) if threads and not quoted else len(block) + 4,
+            block_size=part or len(block) + 4,
         ),
         parse_options=pacsv.ParseOptions(
             delimiter=header.delimiter,

@@ -3,7 +3,8 @@
 from handlers.columns import Column, Decimal, LocalTime, Words
 from handlers.feed import PRODUCT_ID, Feed, Fold, Snapshot
 
-_SIGNAL = Decimal(places=12, low=-1, high=1)
+_ANY = 40  # decimals: what a program writes for a double; the nearest one is kept
+_SIGNAL = Decimal(places=_ANY, low=-1, high=1)
 _MILLIONTHS = "CAST(ROUND(CAST({0} * 1000000 AS NUMERIC)) AS BIGINT)"
 _SQUARE = "CAST(ROUND(CAST({0} * {0} * 1000000 AS NUMERIC)) AS BIGINT)"
 
@@ -15,7 +16,7 @@ DEMAND = Feed(
         PRODUCT_ID,
         Column("external_demand", Words(("high", "medium", "low")), required=True),
         Column("market_trend", _SIGNAL),
-        Column("competitor_price", Decimal(places=4, low=0, high=99_999_999_999.0)),
+        Column("competitor_price", Decimal(places=_ANY, low=0, high=99_999_999_999.0)),
         Column("weather_factor", Words(("hot", "cold", "rainy", "normal")), default="normal"),
         Column("event_impact", Words(("promotion", "holiday", "none")), default="none"),
         Column("social_sentiment", _SIGNAL),

@@ -46,6 +46,10 @@ def read_header(line: str, feed: Feed) -> Header:
 
     delimiter = max(DELIMITERS, key=score)
     names = _split(line, delimiter)
+    if not names:
+        raise FileError(
+            FileReason.UNBALANCED_QUOTES, "the header has a quoted name that never ends, or text after one"
+        )
     lower = [name.lower() for name in names]
     _refuse_missing(feed, names, lower)
     twice = [name for name, n in Counter(lower).items() if n > 1 and name]
@@ -77,7 +81,7 @@ def _split(line: str, delimiter: str) -> list[str]:
     try:
         rows = list(csv.reader([line], delimiter=delimiter, strict=True))
     except csv.Error:
-        return [name.strip() for name in line.split(delimiter)]
+        return []
     return [name.strip() for name in rows[0]] if rows else []
 
 

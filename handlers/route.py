@@ -65,13 +65,21 @@ def _slot(feed: str, match: re.Match[str]) -> str | None:
     digits = groups.get("date")
     if digits is None:
         return None
-    try:
-        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError as error:
+    day = _day(digits)
+    if day is None:
         raise FileError(
             FileReason.UNROUTABLE, f"{digits} in the name is not a day of the calendar (YYYYMMDD)"
-        ) from error
+        )
     return f"{feed}:{day.isoformat()}:{groups.get('suffix') or ''}"
+
+
+def _day(digits: str) -> date | None:
+    if not re.fullmatch("[0-9]{8}", digits):  # a pattern's own digits may be of any script
+        return None
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
 
 
 def _why(owners: list[str], patterns: Mapping[str, Sequence[str]]) -> str:

@@ -138,7 +138,12 @@ class CSVIngestionPipeline:
                 ``live_feeds/``.
         """
         begun = time.monotonic()
-        done = Service(self.settings, self._store).drain()
+        service = Service(self.settings, self._store)
+        try:
+            done = service.drain()
+        finally:
+            service.stop.close()  # a script may drain every minute for weeks: pipes would pile up
+            service.wake.close()
         return {
             "status": "success"
             if done.all_well
@@ -169,7 +174,7 @@ class CSVIngestionPipeline:
 
     def _claim(self, path: Path) -> Claim:
         if self._is_waiting(path):
-            os.close(source.open_regular(os.fsencode(path)))  # says what is wrong before anything is moved
+            os.close(source.open_regular(path))  # says what is wrong before anything is moved
             claim = claims.take(self._folders, path.name)
             if claim is None:
                 raise FileNotFoundError(f"another process has taken {path}")

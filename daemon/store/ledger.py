@@ -1,6 +1,6 @@
 """The ledger ``data_ingestion_log``: one row per delivery, kept for ever."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
-from daemon.store.schema import DELIVERIES, REJECTS
+from daemon.store.schema import DELIVERIES, LINE_BITS, REJECTS
 from handlers.reasons import FileReason
 
 _C = DELIVERIES.c
@@ -130,15 +130,16 @@ def row_of(connection: Connection, delivery_id: int) -> Mapping[str, Any] | None
     return None if row is None else dict(row)
 
 
-def rejects_of(connection: Connection, delivery_id: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Line, column, value, reason, message and raw row of a delivery's rejects, in the file's order."""
-    first = delivery_id << 32
-    c = REJECTS.c
-    return connection.execute(
+def rejects_of(connection: Connection, delivery_id: int, after_line: int, most: int) -> list[dict[str, Any]]:
+    """A delivery's rejects in the file's order, some at a time."""
+    first, c = delivery_id << LINE_BITS, REJECTS.c
+    rows = connection.execute(
         select(c.line, c.column_name, c.value, c.reason, c.message, c.raw)
-        .where(c.id.between(first, first + 2**32 - 1))
+        .where(c.id > first + after_line, c.id < first + 2**LINE_BITS)
         .order_by(c.id)
-    ).all()
+        .limit(most)
+    )
+    return [dict(row) for row in rows.mappings()]
 
 
 def by_feed(connection: Connection, since: datetime) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ METADATA = MetaData(
 )
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
+MONEY_PLACES = 4
 Money = Float().with_variant(Numeric(15, 4), "postgresql")
 
 
@@ -89,7 +90,7 @@ def column_type(kind: columns.Kind) -> TypeEngine[Any]:
             return String(32)
         case columns.Integer():
             return Integer()
-        case columns.Decimal(places=4):
+        case columns.Decimal(places=places) if places <= MONEY_PLACES:
             return Money
         case columns.Decimal():
             return Double()
@@ -200,7 +201,7 @@ def _shadowed(feed: Feed) -> Table:
 
 
 def _fold_type(fold: Fold) -> TypeEngine[Any]:
-    return BigInteger() if fold.integer else Money
+    return BigInteger() if fold.integer else Double()
 
 
 def _daily(feed: Feed) -> Table:

@@ -119,10 +119,16 @@ class Store:
         with self._reading() as connection:
             return ledger.row_of(connection, delivery_id)
 
-    def rejects(self, delivery_id: int) -> list[Mapping[str, Any]]:
-        """A delivery's rejects, in the order of the file."""
-        with self._reading() as connection:
-            return [dict(row._mapping) for row in ledger.rejects_of(connection, delivery_id)]  # noqa: SLF001
+    def rejects(self, delivery_id: int) -> Iterator[Mapping[str, Any]]:
+        """A delivery's rejects, in the order of the file; read some at a time, for there may be very many."""
+        line = 0
+        while True:
+            with self._reading() as connection:
+                some = ledger.rejects_of(connection, delivery_id, line, most=5_000)
+            yield from some
+            if not some:
+                return
+            line = some[-1]["line"]
 
     def by_feed(self, since: datetime) -> list[dict[str, Any]]:
         """Figures of each feed for ``stockgrip status``."""

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.harness import Place
+pytest.register_assert_rewrite("e2e.harness", "e2e.kills", "e2e.mix")
+
+from e2e.harness import Place  # noqa: E402
 
 
 @pytest.fixture

@@ -113,23 +113,23 @@ class Process:
 
     def check_log(self) -> None:
         """Every line is one JSON object of a known event, short enough; no unknown error came up."""
-        data = self.log.read_bytes()
-        lines = data.split(b"\n")
-        rest = lines.pop()
+        *lines, rest = self._json_part().split(b"\n")
         assert self.killed or not rest, f"{self}: the last line of the log does not end: {rest[:200]!r}"
         for line in lines:
             assert len(line) < MAX_LINE_BYTES
-            if not line.startswith(b"{") and self._is_last_word(line):
-                continue
+            assert line.startswith(b"{"), f"{self}: not JSON: {line!r}\n{self.tail()}"
             found = json.loads(line)
             assert {"timestamp", "level", "event"} <= found.keys(), line
             assert found["event"] in EVENTS, line
             assert self.expects_defect or found["event"] != DEFECT, f"{self}: {line.decode()}"
 
-    def _is_last_word(self, line: bytes) -> bool:
-        """The sentence for people that a command says before it ends with status 69 or 78."""
-        ended = self.popen.returncode in (69, 78)
-        return ended and line.startswith((b"stockgrip: ", b"Nothing was lost"))
+    def _json_part(self) -> bytes:
+        """The log without the sentence for people that a command says before it ends with status 69 or 78."""
+        logged, sentence, _ = self.log.read_bytes().partition(b"\nstockgrip: ")
+        if sentence:
+            assert self.popen.returncode in (69, 78), f"{self} ended with {self.popen.returncode}:\n{self.tail()}"
+            return logged + b"\n"
+        return logged
 
     def __str__(self) -> str:
         return f"{self.what} (pid {self.pid})"
@@ -373,6 +373,11 @@ class FolderEvents:
     def wait(self, seconds: float) -> bool:
         """Whether something happened in time."""
         return bool(select.select([self._fd], [], [], seconds)[0])
+
+    def take(self) -> None:
+        """Forgets what happened so far."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._fd, 1 << 16)
 
     def close(self) -> None:
         """Lets go."""

@@ -1,10 +1,11 @@
 """The sample files, good and broken, through both databases: the same rows, rejects and aggregates, and the right ones."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from conftest import make_settings
-from support.dump import dump
+from support.dump import dump, in_order
 from support.files import tree
 from support.oracle import TABLES, Oracle, aggregates
 
@@ -41,10 +42,16 @@ def good_and_corrupt():
 
 
 def test_both_databases_say_the_same_in_every_table(drained):
-    ours, theirs = drained["sqlite"][1], drained["postgresql"][1]
+    ours, theirs = (_without_moments(drained[kind][1]) for kind in ("sqlite", "postgresql"))
     assert ours.keys() == theirs.keys()
     for table in ours:
         assert ours[table] == theirs[table], table
+
+
+def _without_moments(tables):
+    """The tables without the moment of arrival, which some messages name."""
+    rejects = [row | {"message": re.sub(r"2\d{3}-.*, a day", "…, a day", row["message"])} for row in tables["rejected_rows"]]
+    return {**tables, "rejected_rows": in_order(rejects)}
 
 
 def test_each_file_has_the_verdict_it_was_made_for(drained):

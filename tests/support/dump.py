@@ -4,9 +4,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Engine, Table, select
+from sqlalchemy import Engine, select
 
-from daemon.store.schema import LINE_BITS, METADATA, Money
+from daemon.store.schema import LINE_BITS, METADATA
 
 Row = dict[str, Any]
 Dump = dict[str, list[Row]]
@@ -15,6 +15,7 @@ LEDGER = "data_ingestion_log"
 DATA_TABLES = tuple(name for name in METADATA.tables if name != LEDGER)
 # What two runs over the same files may differ in.
 _VOLATILE = ("id", "timestamp", "processing_time_seconds", "claim", "archive_path", "attempts")
+_MONEY = {"revenue", "competitor_price"}  # decimals in one database, doubles in the other
 _POINTERS = ("superseded_by", "duplicate_of")
 
 
@@ -35,21 +36,21 @@ def dump(engine: Engine, *, by_name: bool = False, ledger: bool = True) -> Dump:
         found: Dump = {}
         for name in DATA_TABLES:
             table = METADATA.tables[name]
-            rows = [_canonical(table, row) for row in connection.execute(select(table)).mappings()]
+            rows = [_canonical(row) for row in connection.execute(select(table)).mappings()]
             found[name] = in_order([_labelled(row, labels) for row in rows] if by_name else rows)
     if ledger:
         if by_name:
             deliveries = [_without_run(row, labels) for row in deliveries]
-        found[LEDGER] = in_order([_canonical(METADATA.tables[LEDGER], row) for row in deliveries])
+        found[LEDGER] = in_order([_canonical(row) for row in deliveries])
     return found
 
 
-def _canonical(table: Table, row: Any) -> Row:
-    return {name: _plain(table, name, value) for name, value in row.items()}
+def _canonical(row: Any) -> Row:
+    return {name: _plain(name, value) for name, value in row.items()}
 
 
-def _plain(table: Table, name: str, value: Any) -> Any:
-    if value is not None and name in table.c and table.c[name].type is Money:
+def _plain(name: str, value: Any) -> Any:
+    if value is not None and name in _MONEY:
         return str(Decimal(repr(value) if isinstance(value, float) else value).quantize(Decimal("0.0001")))
     if isinstance(value, datetime):
         return value.isoformat(" ")

@@ -114,6 +114,7 @@ def aggregates(live: Dump) -> Dump:
 
 def _rows(feed: str, owner: str, content: bytes, rejected: set[int]) -> list[Row]:
     reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
+    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
     rows: list[Row] = []
     last: dict[tuple[Any, ...], int] = {}
     numbers: dict[tuple[Any, ...], int] = defaultdict(int)

@@ -254,6 +254,12 @@ class TestProcessDailyFiles:
         result = pipeline.process_daily_files()
         assert (result["status"], result["deliveries"]) == ("success", 0)
 
+    def test_nothing_stays_open(self, pipeline):
+        pipeline.process_daily_files()
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        pipeline.process_daily_files()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
     def test_only_refused_files_are_a_failure(self, pipeline, inbox):
         written(inbox, "sales_data_20250117.csv", SALES + BAD)
         assert pipeline.process_daily_files()["status"] == "failed"
@@ -311,7 +317,7 @@ class TestValidateSchema:
         pd.testing.assert_frame_equal(frame, before)
 
     def test_times_as_pandas_has_them_are_read(self, validator):
-        frame = pd.DataFrame(SALES_FRAME | {"date": pd.to_datetime(["2025-01-15 09:30", "2025-01-16"])})
+        frame = pd.DataFrame(SALES_FRAME | {"date": pd.to_datetime(["2025-01-15 09:30", "2025-01-16 00:00"])})
         assert validator.validate_schema(frame, "sales")["valid"]
 
     def test_each_bad_cell_is_named_with_its_line(self, validator):

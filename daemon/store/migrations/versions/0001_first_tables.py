@@ -51,7 +51,7 @@ CREATE TABLE demand_daily (
     sentiment_count BIGINT NOT NULL,
     sentiment_sum_e6 BIGINT NOT NULL,
     sentiment_square_e6 BIGINT NOT NULL,
-    competitor_price FLOAT,
+    competitor_price DOUBLE,
     CONSTRAINT pk_demand_daily PRIMARY KEY (product_id, day)
 )
  WITHOUT ROWID;
@@ -76,7 +76,7 @@ CREATE TABLE live_demand_signals (
     product_id VARCHAR(64) NOT NULL,
     external_demand VARCHAR(32) NOT NULL,
     market_trend DOUBLE,
-    competitor_price FLOAT,
+    competitor_price DOUBLE,
     weather_factor VARCHAR(32) NOT NULL,
     event_impact VARCHAR(32) NOT NULL,
     social_sentiment DOUBLE,
@@ -93,7 +93,7 @@ CREATE TABLE live_demand_signals_shadowed (
     product_id VARCHAR(64) NOT NULL,
     external_demand VARCHAR(32) NOT NULL,
     market_trend DOUBLE,
-    competitor_price FLOAT,
+    competitor_price DOUBLE,
     weather_factor VARCHAR(32) NOT NULL,
     event_impact VARCHAR(32) NOT NULL,
     social_sentiment DOUBLE,
@@ -253,7 +253,7 @@ CREATE TABLE demand_daily (
     sentiment_count BIGINT NOT NULL,
     sentiment_sum_e6 BIGINT NOT NULL,
     sentiment_square_e6 BIGINT NOT NULL,
-    competitor_price NUMERIC(15, 4),
+    competitor_price DOUBLE PRECISION,
     CONSTRAINT pk_demand_daily PRIMARY KEY (product_id, day)
 );
 
@@ -276,7 +276,7 @@ CREATE TABLE live_demand_signals (
     product_id VARCHAR(64) NOT NULL,
     external_demand VARCHAR(32) NOT NULL,
     market_trend DOUBLE PRECISION,
-    competitor_price NUMERIC(15, 4),
+    competitor_price DOUBLE PRECISION,
     weather_factor VARCHAR(32) NOT NULL,
     event_impact VARCHAR(32) NOT NULL,
     social_sentiment DOUBLE PRECISION,
@@ -293,7 +293,7 @@ CREATE TABLE live_demand_signals_shadowed (
     product_id VARCHAR(64) NOT NULL,
     external_demand VARCHAR(32) NOT NULL,
     market_trend DOUBLE PRECISION,
-    competitor_price NUMERIC(15, 4),
+    competitor_price DOUBLE PRECISION,
     weather_factor VARCHAR(32) NOT NULL,
     event_impact VARCHAR(32) NOT NULL,
     social_sentiment DOUBLE PRECISION,
