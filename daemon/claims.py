@@ -18,6 +18,7 @@ from daemon.files import Folders, move, sync_folder
 
 SCRATCH = "stage.db"
 _MARK = "claim-"
+_ROOM = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,14 @@ class Claim:
     lock: int
 
     @property
+    def room(self) -> Path:
+        """The folder in which the file is alone."""
+        return self.folder / _ROOM
+
+    @property
     def path(self) -> Path:
         """Where the file is."""
-        return self.folder / "file" / self.name
+        return self.room / self.name
 
     @property
     def scratch(self) -> Path:
@@ -58,7 +64,7 @@ def take(folders: Folders, name: str) -> Claim | None:
     except OSError:
         drop(claim)
         raise
-    for folder in (claim.path.parent, claim.folder, folders.work, folders.inbox):
+    for folder in (claim.room, claim.folder, folders.work, folders.inbox):
         sync_folder(folder)
     return claim
 
@@ -75,7 +81,7 @@ def _new(folders: Folders, name: str) -> Claim:
         claim_id = secrets.token_hex(8)
         folder = folders.work / f"{_MARK}{claim_id}"
         with contextlib.suppress(FileNotFoundError):  # tidied away while it was half made: try another
-            (folder / "file").mkdir(parents=True)
+            (folder / _ROOM).mkdir(parents=True)
         lock = _lock(folder)
         if lock is not None and folder.exists():
             return Claim(claim_id, folder, name, lock)
@@ -96,10 +102,9 @@ def release(folders: Folders, claim: Claim) -> bool:
 
 def drop(claim: Claim) -> None:
     """Ends a claim whose file has gone elsewhere."""
-    claim.scratch.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not empty: then it is recovered at the next start
-        claim.path.parent.rmdir()
-        claim.folder.rmdir()
+    with contextlib.suppress(OSError):  # a file is in it: then it is recovered at the next start
+        claim.room.rmdir()
+        shutil.rmtree(claim.folder)
     os.close(claim.lock)
 
 
@@ -117,8 +122,8 @@ def orphans(folders: Folders) -> Iterator[Claim]:
         lock = _lock(entry)
         if lock is None:
             continue
-        inner = entry / "file"
-        names = os.listdir(inner) if inner.is_dir() else []  # noqa: PTH208
+        room = entry / _ROOM
+        names = os.listdir(room) if room.is_dir() else []  # noqa: PTH208
         yield Claim(entry.name.removeprefix(_MARK), entry, names[0] if names else "", lock)
 
 

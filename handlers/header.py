@@ -42,11 +42,13 @@ def read_header(line: str, feed: Feed) -> Header:
 
     def score(delimiter: str) -> tuple[int, int]:
         names = _split(line, delimiter)
+        if names is None:
+            return -1, 0
         return len(known & {n.lower() for n in names}), len(names)
 
     delimiter = max(DELIMITERS, key=score)
     names = _split(line, delimiter)
-    if not names:
+    if names is None:
         raise FileError(
             FileReason.UNBALANCED_QUOTES, "the header has a quoted name that never ends, or text after one"
         )
@@ -77,11 +79,12 @@ def _refuse_missing(feed: Feed, names: list[str], lower: list[str]) -> None:
     raise FileError(FileReason.MISSING_COLUMN, f"{found}; required are {', '.join(feed.required)}")
 
 
-def _split(line: str, delimiter: str) -> list[str]:
+def _split(line: str, delimiter: str) -> list[str] | None:
+    """The names, or None if the quotes are broken."""
     try:
         rows = list(csv.reader([line], delimiter=delimiter, strict=True))
     except csv.Error:
-        return []
+        return None
     return [name.strip() for name in rows[0]] if rows else []
 
 

@@ -113,7 +113,10 @@ class Stage:
             self._writer.close()
             # SQLite cannot attach within a transaction
             self.connection.commit()
-            self.connection.connection.cursor().execute("ATTACH DATABASE ? AS scratch", (str(self._scratch),))
+            cursor = self.connection.connection.cursor()
+            cursor.execute("ATTACH DATABASE ? AS scratch", (str(self._scratch),))
+            for pragma in ("journal_mode=OFF", "synchronous=OFF"):  # it is thrown away in any case
+                cursor.execute(f"PRAGMA scratch.{pragma}")
             self._writer = None
 
     def discard(self) -> None:

@@ -5,6 +5,8 @@ import re
 import shutil
 import signal
 import subprocess
+from collections import Counter
+from dataclasses import dataclass
 
 import pytest
 from e2e.harness import Place, Process
@@ -29,49 +31,63 @@ def calls_of(place: Place) -> tuple[str, ...]:
     return MOVES if place.url.startswith("sqlite") else (*MOVES, *MESSAGES)
 
 
-def traced(place: Place, calls: tuple[str, ...], when: int | None = None, **settings: str) -> tuple[Process, list[str]]:
-    """A drain under strace, killed as it enters the `when`-th of these calls (of its main thread, from 1).
+@dataclass(frozen=True)
+class Call:
+    """A system call of a drain: which one, and the how many-th of its name (strace counts each name by itself)."""
+
+    name: str
+    number: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.number}: {self.text}"
+
+
+def traced(place: Place, calls: tuple[str, ...], kill: Call | None = None) -> tuple[Process, list[Call]]:
+    """A drain under strace, killed as it enters one of these calls.
 
     Returns:
         The ended process, and the calls of its main thread that strace saw.
     """
     log = place.folder / "strace.txt"
-    some = ",".join(calls)
-    inject = [] if when is None else ["-e", f"inject={some}:signal=SIGKILL:when={when}"]
-    wrap = ("strace", "-f", "--seccomp-bpf", "-qq", "-s", "200", "-o", str(log), "-e", f"trace={some}", *inject)
-    process = place.start("drain", wrap=wrap, PYTHONDONTWRITEBYTECODE="1", **settings)
+    inject = [] if kill is None else ["-e", f"inject={kill.name}:signal=SIGKILL:when={kill.number}"]
+    wrap = ("strace", "-f", "--seccomp-bpf", "-qq", "-s", "200", "-o", str(log), "-e", f"trace={','.join(calls)}")
+    process = place.start("drain", wrap=(*wrap, *inject), PYTHONDONTWRITEBYTECODE="1")
     process.end()
-    process.killed = when is not None
-    lines = log.read_text(errors="replace").splitlines()
-    main = lines[0].split()[0] if lines else ""
-    return process, [line.split(maxsplit=1)[1] for line in lines if line.startswith(main) and "resumed>" not in line]
+    process.killed = kill is not None
+    lines = [line.split(maxsplit=1) for line in log.read_text(errors="replace").splitlines()]
+    seen: list[Call] = []
+    counts: Counter[str] = Counter()
+    for thread, text in lines:
+        found = re.match(r"(\w+)\(", text)
+        if thread == lines[0][0] and found:
+            counts[found[1]] += 1
+            seen.append(Call(found[1], counts[found[1]], text))
+    return process, seen
 
 
-def decisive(seen: list[str]) -> list[int]:
-    """Numbers of the calls around the claim, the COMMIT and the move of the first file, and just after each."""
-    found = []
-    for pattern in (r'^rename.*live_feeds/sales.*\.work', r'(fdatasync|sendto.*COMMIT)', r'^renameat2.*processed'):
-        claims = [n for n, line in enumerate(seen, 1) if re.search(r"^rename.*live_feeds/sales.*\.work", line)]
-        after = claims[0] if claims else 1
-        at = next((n for n, line in enumerate(seen, 1) if n >= after and re.search(pattern, line)), None)
-        if at is not None:
-            found += [at, at + 1]
+def decisive(seen: list[Call]) -> list[Call]:
+    """The calls that claim, commit and move the first file, and the one after each."""
+    found: list[Call] = []
+    at = 0
+    for pattern in (r"rename.*live_feeds/sales.*\.work", r"(fdatasync|sendto.*COMMIT)", r"renameat2.*processed"):
+        at = next(n for n, call in enumerate(seen) if n > at and re.match(pattern, call.text))
+        found += seen[at : at + 2]
     return found
 
 
-def killed_and_resumed(place: Place, mix: Mix, when: int, calls: tuple[str, ...]) -> bool:
+def killed_and_resumed(place: Place, mix: Mix, kill: Call, calls: tuple[str, ...]) -> bool:
     """Drops three files, kills a drain at a call, drains again; whether the first one got as far as that call."""
     names = mix.drop_three(place)
-    process, seen = traced(place, calls, when)
+    process, _ = traced(place, calls, kill)
     if process.popen.returncode != -signal.SIGKILL:
         return False
-    place.drain(0, 1, log__level="debug")
+    place.drain(0, 1)
     place.assert_clean()
     for name, status in names.items():
         rows = place.ledger(name)
-        at = f"killed at call {when}, {seen[-1] if seen else '?'}"
-        assert [row["status"] for row in rows] == [status], f"{name}: {rows}; {at}"
-        assert (place.data / rows[0]["archive_path"]).exists(), at
+        assert [row["status"] for row in rows] == [status], f"{name}: {rows}; killed at {kill}"
+        assert (place.data / rows[0]["archive_path"]).exists(), f"killed at {kill}"
     return True
 
 
