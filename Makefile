@@ -4,6 +4,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
 ARGS ?=
+# More for `uv sync`, such as --no-dev for a machine where the program only runs.
+SYNC ?=
 
 BIN := .venv/bin
 UV := UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .uv/bin/uv
@@ -68,7 +70,7 @@ clean: ## remove everything that was made here, .venv/ and ./demo too
 
 $(STAMP): $(UV_STAMP) pyproject.toml uv.lock
 	@echo "installing what uv.lock names into .venv/"
-	@$(UV) sync --quiet --frozen --python .uv/bin/python --extra postgres
+	@$(UV) sync --quiet --frozen --python .uv/bin/python --extra postgres $(SYNC)
 	@touch $@
 
 $(REAL_STAMP): $(STAMP)

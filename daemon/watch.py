@@ -9,7 +9,12 @@ import os
 import threading
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_OPENED,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
@@ -23,6 +28,10 @@ _REMEDY = {
 }
 
 
+# looking at a file opens it: to wake up for that would never end
+_OUR_OWN = (EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE)
+
+
 class _Hints(FileSystemEventHandler):
     """Collects the names in a folder that events speak of."""
 
@@ -34,6 +43,8 @@ class _Hints(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Notes both ends of whatever happened."""
+        if event.event_type in _OUR_OWN:
+            return
         for path in (event.src_path, event.dest_path):
             text = os.fsdecode(path)
             name = text.removeprefix(self._prefix)

@@ -24,7 +24,12 @@ from stockgrip import CSVIngestionPipeline, CSVValidator, DrainResult, FileResul
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("deploy/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("deploy/*.md")),
+]
 
 
 def page(name: str) -> str:
@@ -64,7 +69,13 @@ def kind_in_words(column: Column) -> str:
         case Integer(low=low):
             return f"integer, {low} or more"
         case Decimal(places=places, low=low, high=high, above_low=above):
-            bound = f"more than {low:g}" if above else f"from {low:g} to {high:g}" if high == 1 else f"{low:g} or more"
+            bound = (
+                f"more than {low:g}"
+                if above
+                else f"from {low:g} to {high:g}"
+                if high == 1
+                else f"{low:g} or more"
+            )
             return f"decimal, {bound}" + (f", at most {places} decimals" if places < 15 else "")
         case LocalTime():
             return "date or time"
@@ -162,7 +173,8 @@ def code_in(text: str) -> str:
 def test_commands_that_pages_name_exist(path: Path) -> None:
     code = code_in(path.read_text("utf-8"))
     for found in re.finditer(
-        r"(?:^|[\s/])stockgrip(?: --config \S+)?((?: --?[a-z-]+| [a-z][a-z-]*)?)((?: +--?[a-z-]+(?:[ =][^-\s]\S*)?)*)", code
+        r"(?:^|[\s/])stockgrip(?: --config \S+)?((?: --?[a-z-]+| [a-z][a-z-]*)?)((?: +--?[a-z-]+(?:[ =][^-\s]\S*)?)*)",
+        code,
     ):
         command, options = found[1].strip(), re.findall(r"--[a-z-]+", found[2])
         if not command or command.startswith("-"):
@@ -220,7 +232,9 @@ def test_decisions_are_numbered_and_whole() -> None:
 
 def test_changelog_names_this_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    assert re.search(rf"^## \[{re.escape(version)}\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert re.search(
+        rf"^## \[{re.escape(version)}\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE
+    )
 
 
 def test_glossary_is_used_for_each_status() -> None:
@@ -249,9 +263,16 @@ def test_the_apis_examples_run(tmp_path: Path) -> None:
     examples = "\n".join(re.findall(r"^```python\n(.*?)^```", page("api.md"), re.MULTILINE | re.DOTALL))
     assert examples
     (tmp_path / "config.yaml").write_text("settle: {quiet_seconds: 0.05}\n")
-    subprocess.run([sys.executable, "-m", "daemon", "sample", "--days", "2", "."], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "daemon", "sample", "--days", "2", "."], cwd=tmp_path, check=True, timeout=60
+    )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", examples], cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", examples],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert "success" in done.stdout
