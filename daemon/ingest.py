@@ -102,6 +102,7 @@ def ingest(
     folders: Folders,
     attempts: int = 1,
     refusal: FileError | None = None,
+    told: set[str] | None = None,
 ) -> Outcome:
     """Takes a claimed file from its bytes to its place in the archive.
 
@@ -114,6 +115,7 @@ def ingest(
         folders: the data folder.
         attempts: how often it has been tried, this time included.
         refusal: refuse the file with this instead of reading it.
+        told: claims whose outcome stands in the log already; added to.
 
     Raises:
         TransientError: the world is at fault; the file stays claimed and may be tried again.
@@ -123,7 +125,12 @@ def ingest(
         outcome = store.outcome_of(claim.id)
         if outcome is None:
             outcome = _settle_outcome(claim, rules, store, attempts, refusal)
-            _tell(outcome, store)
+        if told is None or claim.id not in told:
+            _tell(
+                outcome, store
+            )  # also when it was committed by a process, or over a connection, that is gone
+        if told is not None:
+            told.add(claim.id)
         row = store.delivery(outcome.delivery_id) or {}
         rejects = store.rejects(outcome.delivery_id)
         path = archive.file_away(folders, claim, outcome, row, rejects)

@@ -97,6 +97,7 @@ class Service:
     wake: Flag = field(default_factory=Flag)
     scan_wanted: bool = False
     summary: Summary = field(default_factory=Summary)
+    _told: set[str] = field(default_factory=set)
     folders: Folders = field(init=False)
     inbox: Inbox = field(init=False)
     rules: Rules = field(init=False)
@@ -235,6 +236,7 @@ class Service:
         if outcome is not None:
             self.summary.count(outcome)
             claims.drop(claim)
+            self._told.discard(claim.id)
 
     def _give_back(self, claim: Claim, reason: str) -> None:
         """Puts a file back into the inbox; if that fails it stays claimed, to be recovered later."""
@@ -286,7 +288,7 @@ class Service:
 
     def _ingest(self, claim: Claim, attempt: int) -> Outcome | None:
         try:
-            return ingest(claim, self.rules, self.store, self.folders, attempt)
+            return ingest(claim, self.rules, self.store, self.folders, attempt, told=self._told)
         except TransientError:
             raise
         except Exception as error:
@@ -302,7 +304,7 @@ class Service:
             )
         failure = FileError(FileReason.INTERNAL_ERROR, f"{type(error).__name__}: {str(error)[:300]}")
         try:
-            return ingest(claim, self.rules, self.store, self.folders, attempt, refusal=failure)
+            return ingest(claim, self.rules, self.store, self.folders, attempt, failure, self._told)
         except TransientError:
             raise
         except Exception as again:  # noqa: BLE001  (see above)
