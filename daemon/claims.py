@@ -72,7 +72,12 @@ def take(folders: Folders, name: str) -> Claim | None:
 def adopt(folders: Folders, source: Path) -> Claim:
     """Claims a copy of a file that lies elsewhere; the original is left alone."""
     claim = _new(folders, source.name)
-    shutil.copyfile(source, claim.path)
+    try:
+        shutil.copyfile(source, claim.path)
+    except BaseException:
+        claim.path.unlink(missing_ok=True)
+        drop(claim)
+        raise
     return claim
 
 

@@ -32,7 +32,9 @@ def main() -> NoReturn:
         _complain(str(error))
         status = EXIT_CONFIG
     except TransientError as error:
-        _complain(f"{error}\nNothing was lost: files that were not loaded are still in live_feeds/.")
+        _complain(
+            f"{error}\nNothing was lost: what is not loaded and filed yet is in live_feeds/ or .work/ and is taken up next time."
+        )
         status = EXIT_UNAVAILABLE
     except BrokenPipeError:
         status = 0
@@ -117,6 +119,7 @@ def _service(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
     try:
         yield service
     finally:
+        service.close()
         store.close()
 
 

@@ -11,5 +11,9 @@ class DatabaseUnavailable(TransientError):  # noqa: N818  (named by what is so; 
     """The database cannot be reached or is locked: check that it runs; the work goes on by itself."""
 
 
+class OutcomeUnknown(DatabaseUnavailable):
+    """The database went away while it committed: what became of it stands in the ledger, to be read later."""
+
+
 class ConfigError(StockgripError):
     """The configuration is wrong: correct config.yaml or the STOCKGRIP_ variables and start again."""

@@ -71,7 +71,7 @@ class Rules:
             patterns={name: tuple(feed.patterns) for name, feed in dict(settings.feeds).items()},
             encodings={name: feed.encoding for name, feed in dict(settings.feeds).items()},
             limits=source.Limits(limits.max_file_bytes, limits.max_unpacked_bytes, limits.max_ratio),
-            tolerance=Tolerance(limits.max_rejects, limits.max_reject_share),
+            tolerance=Tolerance(limits.max_rejects, limits.max_reject_share, limits.min_correction_share),
             timezone=ZoneInfo(settings.timezone),
         )
 
@@ -166,7 +166,8 @@ def _settle_outcome(
                 dialect = reading.dialect or Dialect("", "")
                 if dialect.unknown:
                     emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(dialect.unknown[:50]))
-                return store.commit(delivery, stage, dialect, time.monotonic() - begun)
+                seconds = time.monotonic() - begun
+                return store.commit(delivery, stage, dialect, seconds, rules.tolerance.correction)
     except FileError as error:
         return store.refuse(
             delivery,
@@ -251,42 +252,29 @@ def _note(stage: Stage, reading: Reading, *, final: bool = False) -> None:
 
 def _header(chunks: Iterator[bytes], feed: Feed) -> tuple[Header, Iterator[bytes], int]:
     """The header, the chunks after it, and the physical line on which they begin."""
-    data, end = b"", 0
+    data = b""
     for chunk in chunks:
         data += chunk
-        end = _end_of_first_record(data)
-        if end or len(data) > _HEADER_LIMIT:
+        if b"\n" in data or len(data) > _HEADER_LIMIT:
             break
     if not data.strip() and not any(chunk.strip() for chunk in chunks):
         raise FileError(FileReason.EMPTY, "the file has no text")
-    if not end:
-        if len(data) > _HEADER_LIMIT and not data.strip(b"\0"):
+    if b"\n" not in data and len(data) > _HEADER_LIMIT:
+        if not data.strip(b"\0"):
             raise FileError(FileReason.NUL_TAIL, "the file begins with NUL bytes only")
-        if len(data) > _HEADER_LIMIT:
-            raise FileError(
-                FileReason.MISSING_COLUMN, f"the first line does not end within {len(data):,} bytes"
-            )
-        end = len(data)
-    first, rest = data[:end], data[end:]
-    header = read_header(first.decode().rstrip("\n"), feed)
+        raise FileError(FileReason.MISSING_COLUMN, f"the first line does not end within {len(data):,} bytes")
+    # a character cut in two at the limit can only stand behind the header
+    header = read_header(data[:_HEADER_LIMIT].decode("utf-8", "ignore"), feed)
+    end = 0
+    for _ in range(header.lines):
+        end = data.find(b"\n", end) + 1 or len(data)
 
     def after() -> Iterator[bytes]:
-        if rest:
-            yield rest
+        if data[end:]:
+            yield data[end:]
         yield from chunks
 
-    return header, after(), 1 + first.count(b"\n")
-
-
-def _end_of_first_record(data: bytes) -> int:
-    """Where the first line ends whose quotes are closed; 0 if it does not end yet."""
-    end = data.find(b"\n") + 1
-    while end and data.count(b'"', 0, end) % 2 and end < 1 << 20:
-        following = data.find(b"\n", end) + 1
-        if not following:
-            return data.find(b"\n") + 1
-        end = following
-    return end
+    return header, after(), 1 + header.lines
 
 
 def _reject_repeats(

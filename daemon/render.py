@@ -65,7 +65,10 @@ def status_text(picture: dict[str, Any]) -> str:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table("feed", "last delivery", "status", "at (UTC)", box=None, pad_edge=False)
+    table = Table("feed", box=None, pad_edge=False)
+    table.add_column("last delivery", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    table.add_column("at (UTC)", no_wrap=True)
     for name in ("waiting", "refused", "rows today"):
         table.add_column(name, justify="right")
     for feed in picture["feeds"]:
@@ -74,7 +77,7 @@ def status_text(picture: dict[str, Any]) -> str:
             feed["feed"],
             _printable(last.get("file", "-")),
             last.get("status", "-"),
-            last.get("at", "-")[:19].replace("T", " "),
+            last.get("at", "-")[:16].replace("T", " "),
             f"{feed['waiting']:,}",
             f"{feed['refused']:,}",
             f"{feed['rows_today']:,}",

@@ -17,7 +17,7 @@ from tenacity.stop import stop_base
 
 from daemon import claims
 from daemon.claims import Claim
-from daemon.errors import DatabaseUnavailable, TransientError
+from daemon.errors import DatabaseUnavailable, OutcomeUnknown, TransientError
 from daemon.events import Event
 from daemon.faults import world
 from daemon.files import Folders
@@ -98,6 +98,7 @@ class Service:
     scan_wanted: bool = False
     summary: Summary = field(default_factory=Summary)
     _told: set[str] = field(default_factory=set)
+    _unsure: set[str] = field(default_factory=set)
     folders: Folders = field(init=False)
     inbox: Inbox = field(init=False)
     rules: Rules = field(init=False)
@@ -111,6 +112,11 @@ class Service:
         """Finish the delivery in hand, then end. Safe in a signal handler."""
         self.stop.set()
         self.wake.set()
+
+    def close(self) -> None:
+        """Gives the flags' pipes back."""
+        self.stop.close()
+        self.wake.close()
 
     def request_scan(self) -> None:
         """Look through the whole inbox soon. Safe in a signal handler."""
@@ -231,12 +237,18 @@ class Service:
             self._give_back(claim, "changed")
             return
         except TransientError:
-            self._give_back(claim, "unavailable")
+            if claim.id in self._told or claim.id in self._unsure:
+                claims.abandon(
+                    claim
+                )  # it is, or may be, in the database: the next start reads that and files it away
+            else:
+                self._give_back(claim, "unavailable")
             raise
         if outcome is not None:
             self.summary.count(outcome)
             claims.drop(claim)
             self._told.discard(claim.id)
+            self._unsure.discard(claim.id)
 
     def _give_back(self, claim: Claim, reason: str) -> None:
         """Puts a file back into the inbox; if that fails it stays claimed, to be recovered later."""
@@ -289,6 +301,9 @@ class Service:
     def _ingest(self, claim: Claim, attempt: int) -> Outcome | None:
         try:
             return ingest(claim, self.rules, self.store, self.folders, attempt, told=self._told)
+        except OutcomeUnknown:
+            self._unsure.add(claim.id)
+            raise
         except TransientError:
             raise
         except Exception as error:

@@ -194,6 +194,12 @@ class LimitSettings(_Section):
         le=1,
         description="A file is refused above max(`max_rejects`, this share of its rows)",
     )
+    min_correction_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="A correction with less than this share of the rows it replaces is held in errors/; 0 lets all in",
+    )
 
 
 class FeedSettings(_Section):

@@ -173,6 +173,7 @@ def _unpack(fd: int, compression: str, limits: Limits, chunk: int = CHUNK) -> It
         return
     packed = os.fstat(fd).st_size
     total = 0
+    gathered = bytearray()
     for data in (_gunzip if compression == "gz" else _unzstd)(fd, chunk):
         total += len(data)
         if total > limits.unpacked_bytes:
@@ -184,7 +185,12 @@ def _unpack(fd: int, compression: str, limits: Limits, chunk: int = CHUNK) -> It
                 FileReason.GZIP_TOO_BIG,
                 f"the file of {packed:,} bytes unpacks to more than {limits.ratio} times as much",
             )
-        yield data
+        gathered += data
+        if len(gathered) >= chunk:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
 
 
 def _gunzip(fd: int, chunk: int) -> Iterator[bytes]:
@@ -246,6 +252,8 @@ def _decode(chunks: Iterator[bytes], codec: str) -> Iterator[bytes]:
             line += chunk.count(b"\n")
             yield chunk
     except UnicodeError as error:
+        for _rest in chunks:  # damage in a compressed file shows at its end, and explains the rest
+            pass
         found = ""
         if isinstance(error, UnicodeDecodeError):
             line += bytes(error.object[: error.start]).count(b"\n")

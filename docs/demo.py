@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.syntax import Syntax
 from rich.table import Table
 from sqlalchemy import text
 
@@ -69,7 +67,7 @@ def main() -> None:
         )
         heading("Most sold, from the table sales_daily (kept up to date with every file)")
         show(
-            ["product", "units", "revenue", "days", "share in promotion"],
+            ["product", "units", "revenue", "days", "% in promotion"],
             session.execute(
                 text(
                     "SELECT product_id, sum(units), sum(revenue_e4) / 10000.0, count(DISTINCT day),"
@@ -83,16 +81,13 @@ def main() -> None:
     heading("A file that was refused: why, and what to do")
     reason = DEMO / "errors" / f"{REFUSED}.reason.txt"
     path(reason)
-    quote("".join(reason.read_text().splitlines(keepends=True)[:10]) + "  …")
+    quote([*reason.read_text().splitlines()[:10], "  …"])
 
     heading("A file of which some rows were rejected: correct them and drop them again")
     rejects = next((DEMO / "errors").glob(f"{PARTIAL.removesuffix('.csv')}*rejects*"))
     path(rejects)
     with rejects.open(newline="") as file:
-        for row in csv.DictReader(file):
-            console.print(
-                f"  line {row['reject_line']}: {row['reject_message']}", style="yellow", markup=False
-            )
+        quote([f"line {row['reject_line']}: {row['reject_message']}" for row in csv.DictReader(file)])
 
     heading(f"Done in {time.monotonic() - begun:.0f} seconds. To look at next")
     for command, meaning in (
@@ -159,13 +154,10 @@ def path(file: Path, more: str = "") -> None:
     console.print(f"{file}{more}", style="bold", markup=False, soft_wrap=True)
 
 
-def quote(content: str) -> None:
-    """Shows a piece of a file."""
-    console.print(
-        Padding(
-            Syntax(content, "text", theme="ansi_light", word_wrap=True, background_color="default"), (0, 2)
-        )
-    )
+def quote(lines: list[str]) -> None:
+    """Shows lines of a file."""
+    for line in lines:
+        console.print(f"  {line}", style="yellow", markup=False, soft_wrap=True)
 
 
 def show(names: list[str], rows: object) -> None:

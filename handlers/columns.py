@@ -175,7 +175,7 @@ class Decimal:
             Problem(
                 RowReason.OUT_OF_RANGE,
                 outside,
-                lambda _text: f"must be {bound} {self.low:g} and at most {self.high:g}",
+                lambda _text: f"must be {bound} {self.low:,.0f} and at most {self.high:,.0f}",
             ),
         ]
 
@@ -225,6 +225,8 @@ def _why_no_number(text: str, *, integer: bool, places: int = 0) -> str:
     bare = text.strip().lower().lstrip("+-")
     if bare in ("nan", "inf", "infinity"):
         found = "is not a finite number"
+    elif text.startswith("+"):
+        found = "has a plus sign"
     elif "," in text:
         found = "has a comma (a decimal comma or thousands separator)"
     elif any(c in "$€£¥₹%" for c in text):
@@ -238,8 +240,6 @@ def _why_no_number(text: str, *, integer: bool, places: int = 0) -> str:
             found = "lacks digits beside the full stop"
         else:
             found = f"has more than {places} decimals"
-    elif text.startswith("+"):
-        found = "has a plus sign"
     elif any(c.isspace() or c in "_'\u2019" for c in text):
         found = "has a thousands separator"
     else:

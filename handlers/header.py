@@ -1,6 +1,7 @@
 """The first line of a file: its delimiter, its names, and which of the feed's columns they are."""
 
 import csv
+import io
 from collections import Counter
 from dataclasses import dataclass
 
@@ -21,16 +22,18 @@ class Header:
         names: as they stand in the file, trimmed.
         positions: where each column of the feed that the file has stands, from 0.
         unknown: names that are none of the feed's columns; their cells are not loaded.
+        lines: how many physical lines it takes.
     """
 
     delimiter: str
     names: tuple[str, ...]
     positions: dict[str, int]
     unknown: tuple[str, ...]
+    lines: int = 1
 
 
-def read_header(line: str, feed: Feed) -> Header:
-    """The header of a file of ``feed`` from its first record.
+def read_header(text: str, feed: Feed) -> Header:
+    """The header of a file of ``feed`` from the beginning of its text.
 
     The delimiter is the one that yields most of the feed's names, so that a delimiter inside a quoted name does
     not mislead.
@@ -39,15 +42,16 @@ def read_header(line: str, feed: Feed) -> Header:
         FileError: ``missing_column``, ``duplicate_column``, or ``unbalanced_quotes``.
     """
     known = {column.name for column in feed.columns}
+    split = {delimiter: _split(text, delimiter) for delimiter in DELIMITERS}
 
     def score(delimiter: str) -> tuple[int, int]:
-        names = _split(line, delimiter)
+        names = split[delimiter][0]
         if names is None:
             return -1, 0
         return len(known & {n.lower() for n in names}), len(names)
 
     delimiter = max(DELIMITERS, key=score)
-    names = _split(line, delimiter)
+    names, lines = split[delimiter]
     if names is None:
         raise FileError(
             FileReason.UNBALANCED_QUOTES, "the header has a quoted name that never ends, or text after one"
@@ -65,6 +69,7 @@ def read_header(line: str, feed: Feed) -> Header:
         names=tuple(names),
         positions={name: lower.index(name) for name in lower if name in known},
         unknown=tuple(name for name in names if name.lower() not in known),
+        lines=lines,
     )
 
 
@@ -79,13 +84,14 @@ def _refuse_missing(feed: Feed, names: list[str], lower: list[str]) -> None:
     raise FileError(FileReason.MISSING_COLUMN, f"{found}; required are {', '.join(feed.required)}")
 
 
-def _split(line: str, delimiter: str) -> list[str] | None:
-    """The names, or None if the quotes are broken."""
+def _split(text: str, delimiter: str) -> tuple[list[str] | None, int]:
+    """The names of the first record (None if its quotes are broken) and how many physical lines it takes."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        rows = list(csv.reader([line], delimiter=delimiter, strict=True))
+        names = next(reader, [])
     except csv.Error:
-        return None
-    return [name.strip() for name in rows[0]] if rows else []
+        return None, 0
+    return [name.strip() for name in names], reader.line_num
 
 
 def _list(names: list[str]) -> str:

@@ -90,10 +90,15 @@ class FileReason(_Reason):
         "the compressed file unpacks to more than limits.max_unpacked_bytes or limits.max_ratio allow",
         "If the file is genuine, raise the limit in config.yaml; if not, find out who sent it.",
     )
+    SUM_TOO_LARGE = (
+        "sum_too_large",
+        "the money in one file adds up to more than can be added exactly",
+        "Check the revenues: their unit is probably wrong. Else split the file.",
+    )
     SHRUNK = (
         "shrunk",
-        "the correction has less than half of the rows it would replace, so it is held for a person to decide",
-        "Compare both files; if the smaller one is right, unload the earlier delivery first.",
+        "the correction has less than limits.min_correction_share of the rows it would replace: held for a person",
+        "Compare both files. If the smaller one is right, set limits.min_correction_share to 0, drop it again, set it back.",
     )
     INTERNAL_ERROR = (
         "internal_error",

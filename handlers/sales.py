@@ -7,18 +7,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from handlers.columns import Column, Decimal, Integer, Kind, LocalTime, Text, Words
+from handlers.errors import FileError
 from handlers.feed import PRODUCT_ID, Additive, Feed, Rows, Rule
-from handlers.reasons import RowReason
+from handlers.reasons import FileReason, RowReason
 
 CHANNELS = ("online", "pos", "marketplace", "wholesale")
 MOST_REVENUE = 99_999_999_999.0  # eleven digits and four decimals are exact in a double
 MONEY_SCALE = 10_000  # sums of money are integers of 1/10 000
+MOST_MONEY = 2**58 / MONEY_SCALE  # in a block of rows: sixteen such blocks stay within 63 bits
 
 
 def summarise(rows: Rows) -> pa.Table:
-    """Units, returns, money and rows per product, location, channel and day."""
+    """Units, returns, money and rows per product, location, channel and day.
+
+    Raises:
+        FileError: ``sum_too_large``: a sum could leave 64 bits.
+    """
     quantity = np.asarray(rows["quantity_sold"])
     revenue = np.asarray(rows["revenue"])
+    if np.abs(revenue).sum() > MOST_MONEY:
+        raise FileError(FileReason.SUM_TOO_LARGE, f"the revenues add up to more than {MOST_MONEY:,.0f}")
     promoted = ~np.asarray(pc.is_null(rows["promotion_code"]))
     table = pa.table(
         {

@@ -5,7 +5,7 @@ does, it is what a person reads in the database, and both databases take it as i
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -75,7 +75,7 @@ def to_text(micros: NDArray[np.int64]) -> pa.Array:
 
 def to_micros(moment: datetime) -> int:
     """A naive local time as microseconds since 1970."""
-    return int((moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * _SECOND)
+    return (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _digits(texts: pa.Array, width: int) -> NDArray[np.int64]:

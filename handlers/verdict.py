@@ -1,5 +1,6 @@
 """Whether enough of a file is good."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,10 +15,12 @@ class Tolerance:
     Attributes:
         rejects: a number of rows.
         share: of all rows of the file, 0 to 1.
+        correction: a correction has at least this share of the rows it replaces, 0 to 1.
     """
 
     rejects: int
     share: float
+    correction: float = 0.5
 
 
 def judge(valid: int, reasons: Mapping[str, int], tolerance: Tolerance) -> None:
@@ -38,9 +41,10 @@ def judge(valid: int, reasons: Mapping[str, int], tolerance: Tolerance) -> None:
     most = ", ".join(f"{n} x {reason}" for reason, n in list(reasons.items())[:4])
     if valid == 0:
         raise FileError(FileReason.NO_VALID_ROWS, f"all {read} rows were rejected: {most}")
-    allowed = max(tolerance.rejects, tolerance.share * read)
+    # a share such as 0.29 is a little less in binary: 29 of 100 rows are still within it
+    allowed = max(tolerance.rejects, math.floor(tolerance.share * read + 1e-9))
     if rejected > allowed:
         raise FileError(
             FileReason.TOO_MANY_REJECTS,
-            f"{rejected} of {read} rows were rejected ({most}); up to {int(allowed)} are tolerated",
+            f"{rejected} of {read} rows were rejected ({most}); up to {allowed} are tolerated",
         )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -142,8 +143,7 @@ class CSVIngestionPipeline:
         try:
             done = service.drain()
         finally:
-            service.stop.close()  # a script may drain every minute for weeks: pipes would pile up
-            service.wake.close()
+            service.close()
         return {
             "status": "success"
             if done.all_well
@@ -194,7 +194,7 @@ class CSVIngestionPipeline:
         with suppress(TransientError):
             committed = self._store.outcome_of(claim.id) is not None
         if committed:
-            os.close(claim.lock)
+            claims.abandon(claim)
         elif self._is_waiting(path):
             claims.release(self._folders, claim)
         else:
@@ -221,10 +221,8 @@ class CSVIngestionPipeline:
 
     def _errors(self, outcome: Outcome, details: Mapping[str, Any]) -> list[RowError]:
         if isinstance(outcome, Loaded):
-            rejects = self._store.rejects(outcome.delivery_id) if outcome.partial else []
-            return [
-                row_error({**reject, "column": reject["column_name"]}) for reject in rejects[:_MOST_ERRORS]
-            ]
+            rejects = islice(self._store.rejects(outcome.delivery_id), _MOST_ERRORS)
+            return [row_error({**reject, "column": reject["column_name"]}) for reject in rejects]
         if "reason" not in details:
             return []  # a duplicate
         first = file_error(details["reason"], details["message"])

@@ -11,7 +11,7 @@ from handlers.errors import FileError
 from handlers.reasons import FileReason
 
 
-def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float) -> Outcome:
+def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, least_share: float) -> Outcome:
     """Loads a judged delivery; the caller has begun the transaction and will commit it.
 
     Args:
@@ -19,9 +19,10 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float) -> 
         delivery: what arrived.
         dialect: how it was written.
         seconds: what reading and checking took.
+        least_share: of the rows it replaces a correction must have, 0 to 1.
 
     Raises:
-        FileError: ``shrunk``: it would replace more than twice as many rows.
+        FileError: ``shrunk``: it would replace many more rows than it has.
     """
     begun = time.monotonic()
     connection = stage.connection
@@ -34,7 +35,7 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float) -> 
         key = ledger.record(connection, delivery, status="duplicate", details=details, duplicate_of=twin)
         return Duplicate(key, twin)
     previous = ledger.current_of(connection, delivery.slot)
-    if previous is not None and stage.rows * 2 < previous.loaded:
+    if previous is not None and stage.rows < least_share * previous.loaded:
         raise FileError(
             FileReason.SHRUNK,
             f"the file has {stage.rows} valid rows and would replace the {previous.loaded} rows of delivery"

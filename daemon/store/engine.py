@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from daemon.errors import DatabaseUnavailable, TransientError
 from daemon.store.migrate import migrate
+from handlers.errors import FileError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -110,13 +111,15 @@ def get_session(engine: Engine) -> "Session":
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turns the database's troubles that pass into ``DatabaseUnavailable``."""
+def translated(as_error: type[DatabaseUnavailable] = DatabaseUnavailable) -> Iterator[None]:
+    """Turns the database's troubles that pass into ``DatabaseUnavailable``, or a kind of it."""
     try:
         yield
-    except (DBAPIError, PoolTimeout, sqlite3.OperationalError) as error:
+    except (TransientError, FileError, OSError):
+        raise
+    except Exception as error:
         if is_worlds_fault(error):
-            raise DatabaseUnavailable(f"the database does not answer: {_in_short(error)}") from error
+            raise as_error(f"the database does not answer: {_in_short(error)}") from error
         raise
 
 

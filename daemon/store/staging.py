@@ -9,13 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, CursorResult
 
+from daemon.errors import TransientError
 from daemon.store.bulk import Manners
 from handlers import columns
 from handlers.check import Reject
+from handlers.errors import FileError
 from handlers.feed import Additive, Feed
+from handlers.reasons import FileReason
 
 REJECTS = "stage_rejects"
 _REJECT_COLUMNS = {
@@ -26,6 +30,7 @@ _REJECT_COLUMNS = {
     "message": "TEXT",
     "raw": "TEXT",
 }
+_MOST_SUM = 2**62
 _MERGE_ABOVE = 200_000  # rows of partial sums kept before they are merged
 SCRATCH_ABOVE = 4 << 20  # bytes of a file from which the scratch file pays (measured: about 50 000 rows)
 
@@ -188,7 +193,11 @@ class Stage:
         return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
 
     def _merged(self, daily: Additive) -> pa.Table:
-        grouped = pa.concat_tables(self._sums).group_by(list(daily.keys))
+        parts = pa.concat_tables(self._sums)
+        for name in daily.measures:
+            if np.abs(np.asarray(parts[name]).astype(np.float64)).sum() > _MOST_SUM:
+                raise FileError(FileReason.SUM_TOO_LARGE, f"{name} adds up to more than {_MOST_SUM:,.0f}")
+        grouped = parts.group_by(list(daily.keys))
         sums = grouped.aggregate([(name, "sum") for name in daily.measures])
         return sums.rename_columns([*daily.keys, *daily.measures])
 
@@ -208,6 +217,7 @@ class _Scratch:
         from adbc_driver_sqlite import dbapi  # noqa: PLC0415  (only large files need it)
 
         path.unlink(missing_ok=True)
+        self._path = path
         self._table = table
         self._connection = dbapi.connect(str(path), autocommit=True)
         self._cursor = self._connection.cursor()
@@ -220,7 +230,14 @@ class _Scratch:
             self._cursor.fetchall()
 
     def append(self, rows: pa.RecordBatch) -> None:
-        self._cursor.adbc_ingest(self._table, rows, mode="append")
+        from adbc_driver_manager import dbapi  # noqa: PLC0415
+
+        try:
+            self._cursor.adbc_ingest(self._table, rows, mode="append")
+        except dbapi.Error as error:  # without a journal the driver's own rollback hides what was wrong
+            raise TransientError(
+                f"a large file cannot be staged in {self._path.parent}: is the disk full?"
+            ) from error
 
     def close(self) -> None:
         self._cursor.close()

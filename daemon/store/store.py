@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from daemon.errors import OutcomeUnknown
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Outcome, Refused
 from daemon.store import ledger
 from daemon.store.bulk import manners_of
@@ -63,16 +64,25 @@ class Store:
                 if connection.in_transaction():
                     connection.rollback()
 
-    def commit(self, delivery: Delivery, stage: Stage, dialect: Dialect, seconds: float) -> Outcome:
+    def commit(
+        self,
+        delivery: Delivery,
+        stage: Stage,
+        dialect: Dialect,
+        seconds: float,
+        least_share: float = 0.5,
+    ) -> Outcome:
         """The one transaction of a delivery (see ``commit.py``).
 
         Raises:
             FileError: ``shrunk``; nothing was changed.
+            OutcomeUnknown: the answer to COMMIT did not come.
         """
         with translated():
             stage.manners.begin(stage.connection)
-            outcome = load(stage, delivery, dialect, seconds)
-            stage.connection.commit()
+            outcome = load(stage, delivery, dialect, seconds, least_share)
+            with translated(OutcomeUnknown):
+                stage.connection.commit()
             return outcome
 
     def refuse(

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-pytest.register_assert_rewrite("e2e.harness", "e2e.kills", "e2e.mix")
+
+pytest.register_assert_rewrite("e2e.harness", "e2e.kills", "e2e.mix", "e2e.syscalls")
 
 from e2e.harness import Place  # noqa: E402
 

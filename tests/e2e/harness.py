@@ -89,7 +89,9 @@ class Process:
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self} did not end within {seconds:g} s; its log:\n{self.tail()}") from None
+            raise AssertionError(
+                f"{self} did not end within {seconds:g} s; its log:\n{self.tail()}"
+            ) from None
 
     def stop(self, seconds: float = 20.0) -> int:
         """Asks it to stop and returns its exit status."""
@@ -127,7 +129,9 @@ class Process:
         """The log without the sentence for people that a command says before it ends with status 69 or 78."""
         logged, sentence, _ = self.log.read_bytes().partition(b"\nstockgrip: ")
         if sentence:
-            assert self.popen.returncode in (69, 78), f"{self} ended with {self.popen.returncode}:\n{self.tail()}"
+            assert self.popen.returncode in (69, 78), (
+                f"{self} ended with {self.popen.returncode}:\n{self.tail()}"
+            )
             return logged + b"\n"
         return logged
 
@@ -197,7 +201,10 @@ class Place:
             **{name: str(value) for name, value in settings.items()},
         }
         return clean_environment(
-            **{name if name.isupper() else f"STOCKGRIP_{name.upper()}": value for name, value in given.items()}
+            **{
+                name if name.isupper() else f"STOCKGRIP_{name.upper()}": value
+                for name, value in given.items()
+            }
         )
 
     def start(self, *arguments: str, wrap: tuple[str, ...] = (), **settings: Any) -> Process:
@@ -230,6 +237,12 @@ class Place:
         assert status in (expected or (0, 1)), f"{process} ended with {status}:\n{process.tail()}"
         return process
 
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Ends what still runs, and looks through all logs."""
         for process in self.processes:
@@ -246,7 +259,7 @@ class Place:
     def engine(self) -> Engine:
         """An engine of the test's own."""
         if self._engine is None:
-            self._engine = create_engine(self.url)
+            self._engine = create_engine(self.url, pool_pre_ping=True)  # tests stop servers
         return self._engine
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -274,7 +287,7 @@ class Place:
 
     def archived(self, folder: Path) -> list[Path]:
         """The delivered files below a folder, without what the program wrote beside them."""
-        ours = (".reason.txt", ".rejects.csv")
+        ours = (".reason.txt", ".rejects.csv", ".tmp")
         return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(ours))
 
     def loaded(self, name: str) -> bool:
@@ -297,7 +310,10 @@ class Place:
 def sales(marker: str, rows: int = 3, *, day: str = "2025-03-01", bad: int = 0) -> bytes:
     """A sales file; product ids carry the marker and the line, and so are found again."""
     lines = ["date,product_id,channel,quantity_sold,revenue,location"]
-    lines += [f"{day}T10:00:{n % 60:02d},{marker}-{n},online,{1 + n % 4},{n + 1}.25,shop-{n % 2}" for n in range(rows)]
+    lines += [
+        f"{day}T10:00:{n % 60:02d},{marker}-{n},online,{1 + n % 4},{n + 1}.25,shop-{n % 2}"
+        for n in range(rows)
+    ]
     lines += [f"{day}T11:00:00,{marker}-bad-{n},online,0,1.00,shop-0" for n in range(bad)]
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -324,7 +340,9 @@ def tmpfs(folder: Path, size: str) -> Iterator[Path]:
     need_root("a filesystem of its own is mounted")
     folder.mkdir(parents=True, exist_ok=True)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", folder], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", folder],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip(f"mount is not allowed here: {mounted.stderr.decode().strip()}")

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from e2e.harness import Place, put
-from support.dump import dump
+from support.dump import Row, dump
 from support.files import DEMAND, INVENTORY, SALES, SALES_WITH_TRANSACTION, csv_bytes
 from support.oracle import Oracle, label
 
@@ -47,7 +47,9 @@ class Mix:
         """Drops about ten files, of all fates."""
         for _ in range(self.rng.randint(2, 3)):
             self._good(place, self._name("sales"), self._sales(self.rng.randint(1, 40)))
-        self._good(place, self._name("sales"), self._transactions(70_000 if large else self.rng.randint(1, 20)))
+        self._good(
+            place, self._name("sales"), self._transactions(70_000 if large else self.rng.randint(1, 20))
+        )
         self._partial(place)
         self._good(place, self._name("inventory"), self._inventory())
         self._good(place, self._name("demand"), self._demand())
@@ -118,12 +120,16 @@ class Mix:
             old = rows < 100 and self.rng.random() < 0.2
             transaction = f"T{self.rng.randrange(50)}" if old else f"T{self._number:06d}-{n // 2}"
             product = f"P{self.rng.randrange(5)}"
-            lines.append(f"2025-03-02T12:00:00,{product},pos,1,{1 + n % 50}.50,regular,,warehouse,,{transaction}")
+            lines.append(
+                f"2025-03-02T12:00:00,{product},pos,1,{1 + n % 50}.50,regular,,warehouse,,{transaction}"
+            )
         return csv_bytes(SALES_WITH_TRANSACTION, lines)
 
     def _partial(self, place: Place) -> None:
         rows = self._sales(self.rng.randint(5, 15))
-        bad = [self.rng.choice(BAD_SALES).format(f"X{self._number}-{n}") for n in range(self.rng.randint(1, 4))]
+        bad = [
+            self.rng.choice(BAD_SALES).format(f"X{self._number}-{n}") for n in range(self.rng.randint(1, 4))
+        ]
         first = rows.count(b"\n") + 1
         content = rows + "".join(f"{line}\n" for line in bad).encode()
         self._good(place, self._name("sales"), content, tuple(range(first, first + len(bad))))
@@ -181,8 +187,7 @@ class Mix:
         rejected = {(row["delivery"], row["line"]) for row in found.pop("rejected_rows")}
         assert rejected == {(delivery, line) for delivery, lines in self.rejects.items() for line in lines}
         for table, rows in self.oracle.tables().items():
-            assert len(found[table]) == len(rows), f"{table} has {len(found[table])} rows instead of {len(rows)}"
-            assert found[table] == rows, table
+            _same(table, found[table], rows)
 
     def _check_ledger(self, place: Place) -> None:
         ledger = place.ledger()
@@ -198,7 +203,9 @@ class Mix:
         for content in self.bad:
             expected[sha(content), "failed"] = sent[sha(content)]
         assert Counter((row["sha256"], row["status"]) for row in ledger) == expected
-        current = {row["file_name"]: row["sha256"] for row in ledger if row["status"] in ("success", "partial")}
+        current = {
+            row["file_name"]: row["sha256"] for row in ledger if row["status"] in ("success", "partial")
+        }
         for row in ledger:
             stands = row["status"] in ("success", "partial") and row["sha256"] == current[row["file_name"]]
             assert (row["superseded_by"] is None) == (stands or row["status"] in ("duplicate", "failed")), row
@@ -208,8 +215,22 @@ class Mix:
         for folder, belongs in ((place.processed, self.good), (place.errors, self.bad)):
             found = Counter(sha(path.read_bytes()) for path in place.archived(folder))
             assert found == Counter(sha(content) for content in self.dropped if content in belongs), folder
-        beside = Counter(path.suffixes[-2] for path in place.errors.iterdir() if path not in place.archived(place.errors))
+        beside = Counter(
+            path.suffixes[-2] for path in place.errors.iterdir() if path not in place.archived(place.errors)
+        )
         assert beside[".rejects"] == len(self.partial)
         assert beside[".reason"] == sum(content in self.bad for content in self.dropped)
         leftovers = [path for path in place.data.rglob(".*.tmp")]
         assert leftovers == []
+
+
+def _same(what: str, found: list[Row], expected: list[Row]) -> None:
+    """Compares rows that are many: the first differences tell enough."""
+    if found == expected:
+        return
+    have, want = (Counter(repr(sorted(row.items())) for row in rows) for rows in (found, expected))
+    surplus, missing = list((have - want).elements()), list((want - have).elements())
+    raise AssertionError(
+        f"{what}: {len(surplus)} rows too many, {len(missing)} are missing; the first:\n"
+        f"too many {surplus[:3]}\nmissing {missing[:3]}"
+    )

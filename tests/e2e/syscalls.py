@@ -13,7 +13,18 @@ from e2e.harness import Place, Process
 from e2e.mix import Mix
 
 # A question mark: not every architecture has it.
-MOVES = ("?rename", "?renameat", "renameat2", "fsync", "fdatasync", "?unlink", "unlinkat", "?rmdir", "?mkdir", "mkdirat")
+MOVES = (
+    "?rename",
+    "?renameat",
+    "renameat2",
+    "fsync",
+    "fdatasync",
+    "?unlink",
+    "unlinkat",
+    "?rmdir",
+    "?mkdir",
+    "mkdirat",
+)
 MESSAGES = ("sendto", "recvfrom")  # to and from PostgreSQL
 
 
@@ -70,7 +81,11 @@ def decisive(seen: list[Call]) -> list[Call]:
     """Of the first file: the call after its claim, its COMMIT and the call after that, the call after its move."""
     found: list[Call] = []
     at = 0
-    for pattern in (r"rename.*live_feeds/sales.*\.work", r"(fdatasync|sendto.*COMMIT)", r"renameat2.*processed"):
+    for pattern in (
+        r"rename.*live_feeds/sales.*\.work",
+        r"(fdatasync|sendto.*COMMIT)",
+        r"renameat2.*processed",
+    ):
         at = next(n for n, call in enumerate(seen) if n > at and re.match(pattern, call.text))
         found += seen[at : at + 2] if "COMMIT" in pattern else seen[at + 1 : at + 2]
     return found
@@ -94,4 +109,3 @@ def killed_and_resumed(place: Place, mix: Mix, kill: Call, calls: tuple[str, ...
 def new_mix(seed: int) -> Mix:
     """A mix of its own."""
     return Mix(random.Random(seed))
-

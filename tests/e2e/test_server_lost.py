@@ -21,7 +21,9 @@ def pg_place(tmp_path: Path, databases) -> Iterator[Place]:
 
 def _each_row_once(place: Place, *names: str) -> None:
     place.assert_clean()
-    assert [(row["file_name"], row["status"]) for row in place.ledger()] == [(name, "partial") for name in names]
+    assert [(row["file_name"], row["status"]) for row in place.ledger()] == [
+        (name, "partial") for name in names
+    ]
     assert place.scalar("SELECT COUNT(*) FROM live_sales_data") == 5 * len(names)
     assert place.scalar("SELECT COUNT(DISTINCT product_id) FROM live_sales_data") == 5 * len(names)
     assert place.scalar("SELECT SUM(rows) FROM sales_daily") == 5 * len(names)
@@ -77,35 +79,38 @@ def own_server() -> Iterator[Cluster]:
     cluster.remove()
 
 
+@pytest.fixture
+def own_place(own_server: Cluster, tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path, own_server.url(own_server.create()))
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_server_stopped_and_started(own_server: Cluster, tmp_path: Path, mode: str) -> None:
+def test_server_stopped_and_started(own_server: Cluster, own_place: Place, mode: str) -> None:
     """Intake pauses, files stay, and it goes on by itself."""
-    place = Place(tmp_path, own_server.url(own_server.create()))
-    daemon = place.run(retry__attempts="2")
-    put(place.inbox, A, sales("A", 5, bad=1))
-    place.wait_loaded(A)
+    daemon = own_place.run(retry__attempts="2")
+    put(own_place.inbox, A, sales("A", 5, bad=1))
+    own_place.wait_loaded(A)
     own_server.stop(mode)
-    put(place.inbox, B, sales("B", 5, bad=1))
+    put(own_place.inbox, B, sales("B", 5, bad=1))
     assert daemon.wait_said("intake_paused")["reason"] == "database"
-    assert place.archived(place.errors) == []
+    assert own_place.archived(own_place.errors) == []
     own_server.start()
     daemon.wait_said("intake_resumed", 30, reason="database")
-    place.wait_loaded(B)
+    own_place.wait_loaded(B)
     assert daemon.stop() == 0
-    _each_row_once(place, A, B)
-    place.close()
+    _each_row_once(own_place, A, B)
 
 
-def test_asked_to_stop_while_paused(own_server: Cluster, tmp_path: Path) -> None:
+def test_asked_to_stop_while_paused(own_server: Cluster, own_place: Place) -> None:
     """It ends at once; what it had in hand is taken up at the next start."""
-    place = Place(tmp_path, own_server.url(own_server.create()))
-    daemon = place.run(retry__attempts="1", retry__max_seconds="60", retry__initial_seconds="30")
+    daemon = own_place.run(retry__attempts="1", retry__max_seconds="60", retry__initial_seconds="30")
     own_server.stop()
-    put(place.inbox, A, sales("A", 5, bad=1))
+    put(own_place.inbox, A, sales("A", 5, bad=1))
     daemon.wait_said("intake_paused")
     assert daemon.stop(5) == 0
-    assert place.drain(69).popen.returncode == 69
+    assert own_place.drain(69).popen.returncode == 69
     own_server.start()
-    until(lambda: place.drain().popen.returncode == 1)
-    _each_row_once(place, A)
-    place.close()
+    until(lambda: own_place.drain().popen.returncode == 1)
+    _each_row_once(own_place, A)

@@ -49,7 +49,12 @@ def test_two_drains(place: Place) -> None:
 def test_two_daemons(place: Place) -> None:
     both = [place.run(), place.run()]
     files = _drop(place)
-    until(lambda: place.scalar("SELECT COUNT(*) FROM data_ingestion_log WHERE archive_path IS NOT NULL") == FILES, 60)
+    until(
+        lambda: (
+            place.scalar("SELECT COUNT(*) FROM data_ingestion_log WHERE archive_path IS NOT NULL") == FILES
+        ),
+        60,
+    )
     assert [process.stop() for process in both] == [0, 0]
     winners = [len(process.said("delivery_claimed")) for process in both]
     assert sum(winners) == FILES

@@ -48,7 +48,7 @@ def test_a_death_at_any_step_is_made_good(service, kind, when):
         rows = [row for row in ledger(made) if row["file_name"] == f"sales_data_20250601_{step}.csv"]
         assert [row["status"] for row in rows] == [{"loaded": "success", "refused": "failed"}.get(kind, kind)], where
         assert [path for path, found in files_of(made).items() if found == content] == [rows[0]["archive_path"]], where
-        assert list(made.folders.work.iterdir()) == [], where
+        assert tree(made.folders.work) == {}, where
         assert list(made.folders.inbox.iterdir()) == [], where
         beside = {path for path in tree(made.folders.errors) if path.startswith(f"sales_data_20250601_{step}.csv.")}
         assert len(beside) == (0 if kind == "loaded" else 1), where
@@ -60,6 +60,13 @@ def test_a_death_at_any_step_is_made_good(service, kind, when):
     found = dump(made.store.engine)
     assert len(found["live_sales_data"]) == (0 if kind == "refused" else step)
     assert len(found["rejected_rows"]) == (step if kind == "partial" else 0)
+
+
+def test_a_claim_that_was_never_filled_is_tidied_away(service):
+    made = service()
+    (made.folders.work / "claim-0123456789abcdef").mkdir()  # its owner died before the next mkdir
+    made.drain()
+    assert list(made.folders.work.iterdir()) == []
 
 
 def test_one_name_refused_thrice_is_kept_thrice(service):

@@ -4,6 +4,8 @@ Written from the rules, not from the code: the csv module in strict mode, Decima
 leave room, more than one answer is right: a reader must give one of them.
 """
 
+# ruff: noqa: DTZ001, PLR0911  (business time is naive; each return is one rule)
+
 import codecs
 import csv
 import io
@@ -52,7 +54,8 @@ FEEDS = {
     },
 }
 DATE = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:(Z)|([+-])(\d{2}):?(\d{2}))?)?", re.ASCII
+    r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:(Z)|([+-])(\d{2}):?(\d{2}))?)?",
+    re.ASCII,
 )
 
 
@@ -172,9 +175,11 @@ def judge_row(line, raw, cells, names, feed, now, zone, *, returns) -> Row:
             value, answers = default(kind), {"missing_value"} if declared.startswith("*") else set()
         row.values[name] = value
         row.answers |= {(name, answer) for answer in answers if answer}
-        sure = sure or bool(answers) and ACCEPTED not in answers
+        sure = sure or (bool(answers) and ACCEPTED not in answers)
     if not row.answers:
-        row.answers |= {(column, reason) for column, reason in between_columns(row.values, feed, returns=returns)}
+        row.answers |= {
+            (column, reason) for column, reason in between_columns(row.values, feed, returns=returns)
+        }
         sure = bool(row.answers)
     if row.answers and not sure:
         row.answers.add(("", ACCEPTED))
@@ -193,7 +198,7 @@ def between_columns(values, feed, *, returns):
             yield "last_reorder_date", "reorder_after_date"
     if feed == "sales" and returns:
         quantity, revenue = values["quantity_sold"], values["revenue"]
-        if not (quantity > 0 and revenue > 0 or quantity < 0 and revenue < 0):
+        if not ((quantity > 0 and revenue > 0) or (quantity < 0 and revenue < 0)):
             yield "revenue", "out_of_range"
 
 
@@ -266,7 +271,9 @@ def judge_date(text, now, zone):
     if utc or sign:
         offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
         try:
-            moment = moment.replace(tzinfo=timezone(offset)).astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+            moment = (
+                moment.replace(tzinfo=timezone(offset)).astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+            )
         except OverflowError:
             return None, {"date_out_of_range"}
     if moment < datetime(2000, 1, 1) or moment > now + timedelta(days=1):

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 
 import stockgrip
-from daemon.archive import rejects_name
 from daemon.errors import TransientError
 from daemon.settings import DatabaseSettings, FeedsSettings, SalesFeedSettings, SettleSettings
 from handlers import HANDLERS
@@ -122,7 +121,9 @@ class TestProcessCsvFile:
         assert (error["line"], error["column"], error["value"]) == (3, "quantity_sold", "2.0")
         assert error["reason"] == "bad_integer"
         assert type(error["reason"]) is str
-        assert (settings.data_dir / "errors" / rejects_name(path.name)).exists()
+        (beside,) = (settings.data_dir / "errors").iterdir()
+        assert GOOD not in beside.read_text()
+        assert "PER-0002" in beside.read_text()
 
     def test_a_refused_file_is_a_result_with_its_reason_first(self, pipeline, settings, tmp_path):
         path = written(tmp_path, "sales_data_20250115.csv", SALES + BAD)
@@ -228,6 +229,37 @@ class TestProcessCsvFile:
         assert (settings.data_dir / archive_path).read_text() == SALES + GOOD
         assert rows(settings, "SELECT count(*) FROM live_sales_data") == [(1,)]
         assert left_in_work(settings) == []
+
+
+class TestWhatTheReadmePromises:
+    def test_corrected_rejects_under_a_suffix_of_their_own_are_added(self, pipeline, settings, inbox):
+        pipeline.process_csv_file(written(inbox, "sales_data_20250115.csv", SALES + GOOD + BAD), "sales")
+        (rejects,) = (settings.data_dir / "errors").iterdir()
+        frame = pd.read_csv(rejects, dtype=str)
+        frame["quantity_sold"] = "2"
+        corrected = inbox / "sales_data_20250115_fixed1.csv"
+        frame.to_csv(corrected, index=False)
+        assert pipeline.process_csv_file(corrected, "sales")["status"] == "success"
+        found = rows(settings, "SELECT product_id, quantity_sold FROM live_sales_data ORDER BY id")
+        assert found == [("PER-0001", 2), ("PER-0002", 2)]
+
+    def test_a_corrected_whole_file_under_the_old_name_replaces(self, pipeline, settings, inbox):
+        for content in (SALES + GOOD + BAD, SALES + GOOD + BAD.replace("2.0", "2")):
+            result = pipeline.process_csv_file(written(inbox, "sales_data_20250115.csv", content), "sales")
+        assert result["status"] == "success"
+        assert rows(settings, "SELECT count(*) FROM live_sales_data") == [(2,)]
+        assert rows(settings, "SELECT superseded_by FROM data_ingestion_log ORDER BY id") == [(2,), (None,)]
+
+    def test_replaced_bytes_are_a_duplicate_unless_they_differ_by_a_blank_line(
+        self, pipeline, settings, inbox
+    ):
+        first, second = SALES + GOOD, SALES + GOOD + GOOD
+        statuses = [
+            pipeline.process_csv_file(written(inbox, "sales_data_20250115.csv", content), "sales")["status"]
+            for content in (first, second, first, first + "\n")
+        ]
+        assert statuses == ["success", "success", "duplicate", "success"]
+        assert rows(settings, "SELECT count(*) FROM live_sales_data") == [(1,)]
 
 
 class TestProcessDailyFiles:

@@ -1,5 +1,6 @@
 """The documentation says what the program does: commands, feeds, tables, reasons, links, and the unit file."""
 
+import contextlib
 import inspect
 import re
 import shutil
@@ -162,39 +163,56 @@ def test_cli_lists_the_general_options_and_each_exit_status() -> None:
     assert {int(row[0]) for row in table(text, "Exit status")} == {0, *statuses}
 
 
-CODE = re.compile(r"^```(?:sh|text|)\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```(\w*)\n(.*?)^```$|^    (\S[^\n]*)$|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
 
 
-def code_in(text: str) -> str:
-    return "\n".join(block or inline for block, inline in CODE.findall(text))
+def code_lines(text: str) -> list[list[str]]:
+    """The words of each line of code, without what a comment, pipe or redirection begins."""
+    found = [m for m in CODE.finditer(text) if m[1] in (None, "", "sh", "text")]
+    blocks = "\n".join(m[2] or m[3] or m[4] or "" for m in found)
+    return [re.split(r" [#|>]", line)[0].split() for line in blocks.splitlines()]
+
+
+def arguments_of_stockgrip(words: list[str]) -> list[str] | None:
+    """What follows the program's name, if the line runs it."""
+    for place, word in enumerate(words):
+        if word.endswith("/bin/stockgrip") or (word == "stockgrip" and place == 0):
+            return words[place + 1 :]
+    return None
+
+
+def parsed(arguments: list[str]) -> None:
+    """Lets click read a command line; only what is left out, as in a mention of a command, is allowed."""
+    if arguments[:1] == ["--config"]:
+        arguments = arguments[2:]
+    if not arguments or arguments[0] in ("--version", "--help"):
+        return
+    name, *rest = arguments
+    assert name in cli.commands, f"there is no command stockgrip {name}"
+    with contextlib.suppress(click.MissingParameter):
+        cli.commands[name].make_context(name, rest).close()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_commands_that_pages_name_exist(path: Path) -> None:
-    code = code_in(path.read_text("utf-8"))
-    for found in re.finditer(
-        r"(?:^|[\s/])stockgrip(?: --config \S+)?((?: --?[a-z-]+| [a-z][a-z-]*)?)((?: +--?[a-z-]+(?:[ =][^-\s]\S*)?)*)",
-        code,
-    ):
-        command, options = found[1].strip(), re.findall(r"--[a-z-]+", found[2])
-        if not command or command.startswith("-"):
-            assert command in ("", "--config", "--version", "--help", "-h"), found[0]
-            continue
-        if command not in cli.commands:
-            assert not options, f"{path.name}: there is no command: {found[0].strip()}"
-            assert command in NOT_COMMANDS, f"{path.name}: there is no command: {found[0].strip()}"
-            continue
-        known = {o for p in cli.commands[command].params for o in p.opts} | {"--help"}
-        assert set(options) <= known, found[0]
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    for target in re.findall(r"(?:^|\s)make ([a-z-]+)", code):
-        assert target in targets, f"{path.name}: make {target}"
-    for module in re.findall(r"python3? -m ([a-z_.]+)", code):
-        assert module in ("venv", "pip") or find_spec(module), f"{path.name}: python -m {module}"
+    for words in code_lines(path.read_text("utf-8")):
+        arguments = arguments_of_stockgrip(words)
+        if arguments is not None:
+            parsed(arguments)
+        line = " ".join(words)
+        for target in re.findall(r"^(?:sudo )?make (?:-C \S+ )?([a-z-]+)", line):
+            assert target in targets, line
+        for module in re.findall(r"python3? -m ([a-z_.]+)", line):
+            assert module in ("venv", "pip") or find_spec(module), line
 
 
-# Words that follow the name where it is a user, a unit or a database, not the program.
-NOT_COMMANDS = {"stockgrip", "-o"}
+def test_the_readme_names_commands() -> None:
+    """The reading of code above finds something."""
+    lines = code_lines((ROOT / "README.md").read_text("utf-8"))
+    found = [arguments for words in lines if (arguments := arguments_of_stockgrip(words))]
+    assert {arguments[0] for arguments in found} >= {"sample", "run", "status", "check", "drain"}
+    assert ["make", "demo"] in lines
 
 
 # ---- pages

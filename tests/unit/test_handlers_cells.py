@@ -1,5 +1,7 @@
 """Blocks and records at their edges: long lines, bare quotes, marks, and that three ways of reading agree."""
 
+# ruff: noqa: PT017  (either answer may be right)
+
 import csv
 import io
 import random
@@ -25,7 +27,9 @@ def rows_of(block, header=HEADER, first_line=2):
     found = split(block, first_line, header)
     columns = [found.columns[name].to_pylist() for name in NAMES]
     assert all(len(column) == len(found.lines) for column in columns)
-    return list(zip(found.lines.tolist(), zip(*columns, strict=True), strict=True)), [(r.line, r.cells) for r in found.ragged]
+    return list(zip(found.lines.tolist(), zip(*columns, strict=True), strict=True)), [
+        (r.line, r.cells) for r in found.ragged
+    ]
 
 
 @pytest.mark.parametrize("size", [1 << 20, 2_000_001, 3_000_001, 5_000_003])
@@ -56,7 +60,10 @@ def test_a_mark_inside_of_the_file_is_text_wherever_a_block_begins(quote):
         assert [cells[0] for _, cells in rows] == [line.split(",")[0] for line in block.decode().splitlines()]
 
 
-@given(st.binary(max_size=60).map(lambda b: bytes(b'"",\n;ab \x00'[byte % 9] for byte in b)), st.sampled_from(",;"))
+@given(
+    st.binary(max_size=60).map(lambda b: bytes(b'"",\n;ab \x00'[byte % 9] for byte in b)),
+    st.sampled_from(",;"),
+)
 @settings(max_examples=500, deadline=None)
 def test_a_boundary_is_where_a_record_ends_and_the_last_one(data, delimiter):
     """Every record before it is one of the whole text's, and nothing after it could have been cut off."""
@@ -84,7 +91,11 @@ def test_a_boundary_is_where_a_record_ends_and_the_last_one(data, delimiter):
         assert broken or cut == max(right)
 
 
-@given(st.lists(st.lists(st.text(st.sampled_from(list('a"\n,; é')), max_size=5), min_size=5, max_size=5), max_size=8))
+@given(
+    st.lists(
+        st.lists(st.text(st.sampled_from(list('a"\n,; é')), max_size=5), min_size=5, max_size=5), max_size=8
+    )
+)
 @settings(max_examples=200, deadline=None)
 def test_the_three_ways_give_the_same_cells(table):
     """Written by the csv module (regular quotes), and read by pyarrow and by the csv module."""
@@ -102,9 +113,30 @@ def test_the_three_ways_give_the_same_cells(table):
     assert rows_of(literal)[0][-1][1][1] == '5" pipe'
 
 
+BLANK = ["", " ", "\t ", "\u00a0", "\u0085", "\u2003\u3000", "\u2028", "\x0b\x0c", "\x1c"]
+
+
+@pytest.mark.parametrize("blank", BLANK, ids=ascii)
+@pytest.mark.parametrize("bare", [b"", b'2021-01-02,5" pipe,pos,1,1\n'])
+def test_a_line_of_white_space_is_no_row(blank, bare):
+    """Neither loaded nor rejected, at any place; the lines below keep their numbers."""
+    line = f"{blank}\n".encode()
+    rows, ragged = rows_of(line + ROW + line + bare + line + ROW + line)
+    assert [at for at, _ in rows] == ([3, 5, 7] if bare else [3, 6])
+    assert not ragged
+
+
+@pytest.mark.parametrize("line", ["\u200b", "\ufeff", "\0", '""', '" "', ".", "\x7f", "é"], ids=ascii)
+def test_a_line_that_only_looks_blank_is_a_row_of_one_cell(line):
+    rows, ragged = rows_of(ROW + f"{line}\n".encode() + ROW)
+    assert ([at for at, _ in rows], ragged) == ([2, 4], [(3, 1)])
+
+
 def read_all(data, chunk):
     chunks = (data[k : k + chunk] for k in range(0, len(data), chunk))
-    return [row for line, block in source.records(chunks, ",", 2) for row in rows_of(block, first_line=line)[0]]
+    return [
+        row for line, block in source.records(chunks, ",", 2) for row in rows_of(block, first_line=line)[0]
+    ]
 
 
 def test_a_bare_quote_does_not_hold_up_a_large_file():
@@ -135,7 +167,11 @@ def test_rows_do_not_depend_on_where_the_chunks_are_cut():
     [
         (ROW * 3 + b'2021-01-02,"P,pos,1,1\n' + ROW, 5, "never ends"),
         (ROW * 3 + b'2021-01-02,"P"x,pos,1,1\n' + ROW, 5, "text after the closing quote"),
-        (ROW + b'2021-01-02,"a\nb",pos,1,1\n' + b'2021-01-02,"P" ,pos,1,1\n', 5, "text after the closing quote"),
+        (
+            ROW + b'2021-01-02,"a\nb",pos,1,1\n' + b'2021-01-02,"P" ,pos,1,1\n',
+            5,
+            "text after the closing quote",
+        ),
         (ROW + b'2021-01-02,P,pos,1,"', 3, "never ends"),
     ],
 )
@@ -148,7 +184,9 @@ def test_broken_quotes_name_the_line_on_which_the_row_begins(data, line, said):
         assert said in caught.value.message
 
 
-@pytest.mark.parametrize(("start", "reason"), [(b"", FileReason.TOO_LARGE), (b'x,"', FileReason.UNBALANCED_QUOTES)])
+@pytest.mark.parametrize(
+    ("start", "reason"), [(b"", FileReason.TOO_LARGE), (b'x,"', FileReason.UNBALANCED_QUOTES)]
+)
 def test_an_endless_line_is_refused_within_bounded_memory(start, reason):
     given_out = 0
 

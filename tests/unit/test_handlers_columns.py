@@ -1,5 +1,7 @@
 """Each kind of column: what it takes, what it refuses and how it says so."""
 
+# ruff: noqa: DTZ001  (business time is naive)
+
 from datetime import datetime
 from decimal import Decimal as Exact
 from zoneinfo import ZoneInfo
@@ -113,7 +115,9 @@ def test_money_comes_back_exactly_as_integers_of_a_ten_thousandth(ten_thousandth
     texts = [f"{n // 10_000}.{n % 10_000:04}" for n in ten_thousandths]
     values = convert(REVENUE, *texts)
     assert values == [float(text) for text in texts]
-    assert [Exact(int(n)) for n in np.rint(np.array(values) * MONEY_SCALE)] == [Exact(t) * MONEY_SCALE for t in texts]
+    assert [Exact(int(n)) for n in np.rint(np.array(values) * MONEY_SCALE)] == [
+        Exact(t) * MONEY_SCALE for t in texts
+    ]
 
 
 def test_money_near_every_power_of_two_is_exact():
@@ -124,7 +128,8 @@ def test_money_near_every_power_of_two_is_exact():
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("1", 1.0), ("1.5", 1.5), ("0.0001", 0.0001), ("00012.50", 12.5), ("99999999999", 99999999999.0)]
+    ("text", "value"),
+    [("1", 1.0), ("1.5", 1.5), ("0.0001", 0.0001), ("00012.50", 12.5), ("99999999999", 99999999999.0)],
 )
 def test_decimals_are_read(text, value):
     assert convert(REVENUE, text) == [value]
@@ -180,7 +185,9 @@ def test_the_bounds_of_a_message_are_the_bounds():
     assert convert(REVENUE, allowed) == [float(REVENUE.high)], sentence
 
 
-@pytest.mark.parametrize("text", ["-1", "1", "0", "-1.0", "1.000", "0.1234567890123456", "0.8519999980926514"])
+@pytest.mark.parametrize(
+    "text", ["-1", "1", "0", "-1.0", "1.000", "0.1234567890123456", "0.8519999980926514"]
+)
 def test_signals_of_any_precision_are_kept_as_doubles(text):
     assert convert(SIGNAL, text) == [float(text)]
 
@@ -224,7 +231,9 @@ def test_text_is_measured_in_characters(one):
     assert (code, sentence) == (RowReason.TOO_LONG, "has 65 characters, 64 are allowed")
 
 
-@pytest.mark.parametrize("text", ["NULL", "NA", "nan", "None", "N/A", "-", "\\N", "true", "1e5", "0007", "=1+1"])
+@pytest.mark.parametrize(
+    "text", ["NULL", "NA", "nan", "None", "N/A", "-", "\\N", "true", "1e5", "0007", "=1+1"]
+)
 def test_text_that_looks_like_something_else_is_text(text):
     assert convert(Text(longest=64), text) == [text]
 
@@ -232,7 +241,17 @@ def test_text_that_looks_like_something_else_is_text(text):
 # -- all of them
 
 
-KINDS = [Text(64), Words(("a", "b")), Integer(0), Integer(-5, 5), REVENUE, PRICE, SIGNAL, Decimal(1, -1, 1), LocalTime()]
+KINDS = [
+    Text(64),
+    Words(("a", "b")),
+    Integer(0),
+    Integer(-5, 5),
+    REVENUE,
+    PRICE,
+    SIGNAL,
+    Decimal(1, -1, 1),
+    LocalTime(),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=repr)

@@ -30,7 +30,13 @@ def test_every_delimiter_and_every_column(feed, delimiter):
 @pytest.mark.parametrize("delimiter", DELIMITERS)
 def test_names_match_in_any_case_trimmed_and_quoted(delimiter):
     pad = " " if delimiter == "\t" else "\t"
-    written = [f" {REQUIRED[0].upper()} ", f'"{REQUIRED[1].title()}"', f'" {REQUIRED[2]} "', f"{pad}{REQUIRED[3]}", "\u00a0Revenue"]
+    written = [
+        f" {REQUIRED[0].upper()} ",
+        f'"{REQUIRED[1].title()}"',
+        f'" {REQUIRED[2]} "',
+        f"{pad}{REQUIRED[3]}",
+        "\u00a0Revenue",
+    ]
     header = read_header(delimiter.join(written), SALES)
     assert header.positions == {name: k for k, name in enumerate(REQUIRED)}
     assert header.unknown == ()
@@ -81,7 +87,9 @@ def test_a_first_line_that_is_no_header(line):
     assert all(ord(c) >= 32 for c in error.message)
 
 
-@pytest.mark.parametrize("twice", ["revenue", "REVENUE", " Revenue ", '"revenue"', "location,Location", "note,NOTE"])
+@pytest.mark.parametrize(
+    "twice", ["revenue", "REVENUE", " Revenue ", '"revenue"', "location,Location", "note,NOTE"]
+)
 def test_a_name_twice_is_refused(twice):
     error = refusal(",".join(REQUIRED) + "," + twice)
     assert error.reason is FileReason.DUPLICATE_COLUMN

@@ -1,5 +1,7 @@
 """Times in every accepted form, and each conversion as zoneinfo does it, one by one."""
 
+# ruff: noqa: DTZ001, RUF001  (business time is naive; digits of other scripts)
+
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -76,7 +78,9 @@ def test_refused_forms(text):
 
 
 def test_every_day_of_the_calendar_and_no_other():
-    texts = [f"{y}-{m:02}-{d:02}" for y in (2000, 2021, 2023, 2024, 2025) for m in range(14) for d in range(33)]
+    texts = [
+        f"{y}-{m:02}-{d:02}" for y in (2000, 2021, 2023, 2024, 2025) for m in range(14) for d in range(33)
+    ]
 
     def day(text):
         try:
@@ -101,11 +105,13 @@ def as_zoneinfo(moment, zone):
     return moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"])
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"]
+)
 def test_two_days_around_each_change_of_the_clocks_minute_by_minute(zone):
     for day in (datetime(2021, 3, 14, tzinfo=UTC), datetime(2021, 3, 28, tzinfo=UTC), datetime(2021, 4, 3, tzinfo=UTC),
                 datetime(2021, 10, 2, tzinfo=UTC), datetime(2021, 10, 31, tzinfo=UTC), datetime(2021, 11, 7, tzinfo=UTC)):  # fmt: skip
-        moments = [day + timedelta(minutes=k, seconds=k % 60) for k in range(0, 1500)]
+        moments = [day + timedelta(minutes=k, seconds=k % 60) for k in range(1500)]
         texts = [moment.isoformat().replace("+00:00", "Z") for moment in moments]
         assert read(*texts, zone=zone) == [as_zoneinfo(moment, zone) for moment in moments]
 
@@ -126,9 +132,7 @@ def test_changes_that_are_not_on_a_quarter_of_an_hour(zone, change):
 
 @given(
     st.lists(
-        st.datetimes(
-            datetime(1999, 12, 1), datetime(2037, 1, 1), timezones=st.just(UTC)
-        ),
+        st.datetimes(datetime(1999, 12, 1), datetime(2037, 1, 1), timezones=st.just(UTC)),
         min_size=1,
         max_size=5,
     ),
@@ -139,7 +143,9 @@ def test_changes_that_are_not_on_a_quarter_of_an_hour(zone, change):
 def test_any_offset_to_any_zone(moments, minutes, zone):
     sign, offset = "-" if minutes < 0 else "+", timedelta(minutes=minutes)
     written = [
-        (m + offset).replace(tzinfo=None).isoformat() + f"{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}" for m in moments
+        (m + offset).replace(tzinfo=None).isoformat()
+        + f"{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+        for m in moments
     ]
     assert read(*written, zone=zone) == [as_zoneinfo(m, zone) for m in moments]
 

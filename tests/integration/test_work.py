@@ -1,0 +1,91 @@
+"""Work per delivery is proportional to the delivery, not to the history."""
+
+import re
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from support.faults import statements
+from support.files import DEMAND, INVENTORY, SALES_WITH_TRANSACTION, csv_bytes, drop
+from support.loading import load
+
+from daemon.store.schema import METADATA
+
+HEADERS = {"sales": SALES_WITH_TRANSACTION, "inventory": INVENTORY, "demand": DEMAND}
+
+
+def rows_of(feed: str, day: date, number: int) -> list[str]:
+    """Three rows; one key (or transaction) is that of every other file of the feed."""
+    match feed:
+        case "sales":
+            return [f"{day},{p},pos,1,2.5,,,,s1,{t}" for p, t in (("A", ""), ("B", f"T{number}"), ("C", "T"))]
+        case "inventory":
+            return [f"{day},{p},s1,{number},,,," for p in "AB"] + [f"2025-01-01,C,s1,{number},,,,"]
+        case _:
+            return [f"{day},{p},high,0.5,{number},,," for p in "AB"] + [f"2025-01-01,C,low,,{number},,,"]
+
+
+def test_a_delivery_takes_as_many_statements_after_a_long_history_as_after_a_short_one(service):
+    made = service()
+    counts: dict[str, list[int]] = {feed: [] for feed in HEADERS}
+    for number in range(25):
+        day = date(2025, 1, 2) + timedelta(days=number)
+        for feed, header in HEADERS.items():
+            drop(made.folders.inbox, f"{feed}_data_{day:%Y%m%d}.csv", csv_bytes(header, rows_of(feed, day, number)))
+            with statements(made.store.engine) as said:
+                made.drain()
+            counts[feed].append(len(said))
+    for feed, numbers in counts.items():
+        assert numbers[2] == numbers[-1], (feed, numbers)
+        assert max(numbers) < 70, (feed, numbers)
+
+
+@pytest.mark.parametrize("feed", HEADERS)
+def test_no_statement_of_a_commit_walks_through_a_table_that_grows(databases, tmp_path, feed):
+    from daemon.store import Store  # noqa: PLC0415
+
+    store = Store.open(databases.sqlite(tmp_path))
+    day = date(2025, 1, 2)
+    for number in range(3):
+        content = csv_bytes(HEADERS[feed], rows_of(feed, day, number))
+        load(store, f"{feed}_data_20250102_{number}.csv", content)
+    walked: list[str] = []
+    explained: list[str] = []
+
+    def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if not re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE)", statement):
+            return
+        explained.append(statement)
+        plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        walked.extend(f"{detail}: {statement}" for *_, detail in plan if grows(statement, detail))
+
+    event.listen(store.engine, "before_cursor_execute", explain)
+    # a correction, with rows that step back and rows that come again
+    content = csv_bytes(HEADERS[feed], rows_of(feed, day, 9)[1:] + rows_of(feed, day + timedelta(days=1), 10)[:1])
+    load(store, f"{feed}_data_20250102_1.csv", content)
+    load(store, f"{feed}_data_20250102_2.csv", content.replace(b"C", b"D"))
+    event.remove(store.engine, "before_cursor_execute", explain)
+    store.close()
+    assert len(explained) > 30
+    assert walked == []
+
+
+def grows(statement: str, detail: str) -> bool:
+    """Whether a step of a query plan reads the whole of a table that grows with the history."""
+    found = re.match(r"SCAN (\w+)", detail)
+    if found is None:
+        return False
+    names = {alias: table for table, alias in re.findall(r"(?:FROM|JOIN)\s+(\w+)\s+(?:AS\s+)?(\w+)", statement)}
+    table = names.get(found[1], found[1])
+    if table not in METADATA.tables:
+        return False
+    # asks for any row, and stops at the first
+    return not re.search(rf"EXISTS \(SELECT 1 FROM {table}\)", statement)
+
+
+def test_the_reading_of_plans_itself():
+    assert grows("SELECT * FROM live_sales_data l WHERE l.date = 1", "SCAN l")
+    assert grows("SELECT MAX(id) FROM products", "SCAN products USING COVERING INDEX x")
+    assert not grows("SELECT * FROM stage_sales s CROSS JOIN live_sales_data l", "SCAN s")
+    assert not grows("SELECT * FROM live_sales_data l", "SEARCH l USING INDEX x")
