@@ -255,7 +255,7 @@ def _header(chunks: Iterator[bytes], feed: Feed) -> tuple[Header, Iterator[bytes
     data = b""
     for chunk in chunks:
         data += chunk
-        if b"\n" in data or len(data) > _HEADER_LIMIT:
+        if len(data) > _HEADER_LIMIT:
             break
     if not data.strip() and not any(chunk.strip() for chunk in chunks):
         raise FileError(FileReason.EMPTY, "the file has no text")

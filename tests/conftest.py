@@ -1,5 +1,6 @@
 """Fixtures for tests against real databases: each test gets a fresh, migrated one, on SQLite and on PostgreSQL."""
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,15 +118,26 @@ def make_settings(data_dir: Path, database_url: str, **changes: Any) -> Settings
 
 
 @pytest.fixture
-def service(store: Store, database_url: str, tmp_path: Path) -> Callable[..., Service]:
+def service(store: Store, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Makes services on one data folder and database: each call is like another start of the program.
 
     Keyword arguments are sections of the configuration: `service(retry={"attempts": 3})`.
     """
+    with contextlib.ExitStack() as stack:
 
-    def make(**changes: Any) -> Service:
-        made = Service(make_settings(tmp_path / "data", database_url, **changes), store)
+        def make(**changes: Any) -> Service:
+            settings = make_settings(tmp_path / "data", database_url, **changes)
+            return stack.enter_context(serving(settings, store))
+
+        yield make
+
+
+@contextlib.contextmanager
+def serving(settings: Settings, store: Store) -> Iterator[Service]:
+    """A service with its folders made; closed at the end."""
+    made = Service(settings, store)
+    try:
         made.folders.make()
-        return made
-
-    return make
+        yield made
+    finally:
+        made.close()

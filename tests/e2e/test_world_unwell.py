@@ -47,7 +47,9 @@ def test_drain_on_a_full_data_folder(place: Place) -> None:
         drain = place.drain(69)
         assert "space" in drain.tail()
         assert place.archived(place.errors) == []
-        assert len(place.waiting()) + len(place.claimed()) == 2
+        assert sorted(
+            [*place.waiting(), *place.claimed(), *(p.name for p in place.archived(place.processed))]
+        ) == [A, B]
         ballast.unlink()
         place.drain(1)
         place.assert_clean()
@@ -104,7 +106,7 @@ def test_full_disk_of_a_sqlite_database(sqlite_place: Place) -> None:
         put(place.inbox, A, sales("A", 20_000))
         put(place.inbox, B, sales("B", 5))
         place.drain(69, retry__attempts="2")
-        assert place.waiting() == [A, B]
+        assert sorted([*place.waiting(), *place.claimed()]) == [A, B]
         _nothing_blamed(place)
         daemon = place.run(retry__attempts="2")
         assert daemon.wait_said("intake_paused", 30)["reason"] == "database"
@@ -126,7 +128,7 @@ def _fills_up(place: Place, disk: Path) -> None:
     ballast = fill(disk, leave=300_000)
     put(place.inbox, A, sales("A", 20_000))
     place.drain(69, retry__attempts="2")
-    assert place.waiting() == [A]
+    assert [*place.waiting(), *place.claimed()] == [A]
     _nothing_blamed(place)
     daemon = place.run(retry__attempts="2")
     assert daemon.wait_said("intake_paused", 30)["reason"] == "database"
@@ -229,6 +231,36 @@ def test_writer_appears_while_intake_is_paused(sqlite_place: Place) -> None:
     place.wait_loaded(A)
     assert daemon.stop() == 0
     assert place.scalar("SELECT COUNT(*) FROM live_sales_data") == 5
+    assert daemon.said("intake_resumed"), "paused without an end"
+
+
+def test_no_way_back_into_the_inbox(sqlite_place: Place) -> None:
+    """A writer appears, and another file has the name by now: both are loaded in the end, without a restart."""
+    place = sqlite_place
+    daemon = place.run(database__busy_timeout_seconds="0.1", retry__attempts="1", settle__scan_seconds="0.5")
+    other = _lock(place)
+    kept = place.folder / "kept.csv"
+    kept.write_bytes(sales("A", 3))
+    os.link(kept, place.inbox / A)
+    daemon.wait_said("intake_paused")
+    with kept.open("ab") as writer:
+        put(place.inbox, A, sales("NEW", 4))
+        other.execute("ROLLBACK")
+        other.close()
+        daemon.wait_said("delivery_claimed", file=A)
+        until(lambda: place.ledger(A) or not daemon.alive, 10, "the new one is loaded meanwhile")
+        writer.write(sales("A2", 1).partition(b"\n")[2])
+    until(
+        lambda: (
+            place.scalar("SELECT COUNT(*) FROM live_sales_data_shadowed") == 0
+            and {row["status"] for row in place.ledger(A)} == {"success"}
+            and len(place.ledger(A)) == 2
+        ),
+        10,
+        f"both loaded; claimed: {place.claimed()}",
+    )
+    assert daemon.stop() == 0
+    place.assert_clean()
 
 
 @pytest.mark.parametrize("which", ["processed", "errors", ".work"])

@@ -14,7 +14,9 @@ from daemon.outcomes import Loaded
 from handlers.errors import FileError
 
 PROPERTY = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 products = st.sampled_from(["A", "B", "C"])
@@ -103,7 +105,9 @@ def test_the_latest_delivery_of_a_key_wins_and_the_older_comes_back(store):
 
 
 def test_of_several_that_stepped_back_the_latest_comes_again(store):
-    keys = [f"2025-06-01,A,{level},0.5,{price},,," for level, price in (("low", 1), ("medium", 2), ("high", 3))]
+    keys = [
+        f"2025-06-01,A,{level},0.5,{price},,," for level, price in (("low", 1), ("medium", 2), ("high", 3))
+    ]
     ids = []
     for source, row in zip("abc", keys, strict=True):
         outcome = load(store, f"demand_data_20250601_{source}.csv", csv_bytes(DEMAND, [row]))
@@ -129,12 +133,17 @@ def test_taking_out_a_delivery_that_stepped_back_leaves_the_winner_alone(store):
 
 def test_retracting_takes_rejects_products_and_first_days_back(store):
     late = csv_bytes(SALES, ["2025-06-09,A,pos,1,2.50,,,,"])
-    early = csv_bytes(SALES, ["2025-06-01,A,pos,1,2.50,,,,", "2025-06-01,NEW,pos,1,1,,,,", "2025-06-01,,pos,1,1,,,,"])
+    early = csv_bytes(
+        SALES, ["2025-06-01,A,pos,1,2.50,,,,", "2025-06-01,NEW,pos,1,1,,,,", "2025-06-01,,pos,1,1,,,,"]
+    )
     load(store, "sales_data_20250609.csv", late)
     before = dump(store.engine, ledger=False)
     outcome = load(store, "sales_data_20250601.csv", early)
     found = dump(store.engine)
-    assert {r["product_id"]: r["first_seen"] for r in found["products"]} == {"A": "2025-06-01", "NEW": "2025-06-01"}
+    assert {r["product_id"]: r["first_seen"] for r in found["products"]} == {
+        "A": "2025-06-01",
+        "NEW": "2025-06-01",
+    }
     assert len(found["rejected_rows"]) == 1
     retract(store, "sales", outcome.delivery_id)
     assert dump(store.engine, ledger=False) == before

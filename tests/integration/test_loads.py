@@ -33,7 +33,9 @@ DEMAND_ROWS = [
 def ledger(service: Service) -> list[dict[str, object]]:
     """The ledger, in the order of arrival."""
     with service.store.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(select(DELIVERIES).order_by(DELIVERIES.c.id)).mappings()]
+        return [
+            dict(row) for row in connection.execute(select(DELIVERIES).order_by(DELIVERIES.c.id)).mappings()
+        ]
 
 
 def deliver(service: Callable[..., Service], name: str, content: bytes) -> dict[str, object]:
@@ -74,7 +76,9 @@ def test_a_file_becomes_rows_aggregates_and_a_ledger_row(service, name, header, 
     expected.load(name, content.replace(b"POS", b"pos"))
     found = dump(service().store.engine, by_name=True, ledger=False)
     assert found.pop("rejected_rows") == []
-    theirs = json.dumps(expected.tables()).replace(label(name, content.replace(b"POS", b"pos")), label(name, content))
+    theirs = json.dumps(expected.tables()).replace(
+        label(name, content.replace(b"POS", b"pos")), label(name, content)
+    )
     assert found == json.loads(theirs)
 
 
@@ -82,7 +86,9 @@ def test_money_and_fractions_are_exact(service):
     deliver(service, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
     found = dump(service().store.engine)
     assert [row["revenue"] for row in found["live_sales_data"]].count("19.9800") == 2
-    totals = {row["product_id"]: (row["units"], row["revenue_e4"], row["rows"]) for row in found["sales_daily"]}
+    totals = {
+        row["product_id"]: (row["units"], row["revenue_e4"], row["rows"]) for row in found["sales_daily"]
+    }
     assert totals == {"A-1": (5, 499_599, 3), "B-2": (3, 1, 1)}
     assert "2025-06-01 10:30:00.250000" in [row["date"] for row in found["live_sales_data"]]
 
@@ -203,7 +209,10 @@ def test_resent_transactions_are_counted_and_not_doubled(service):
     row = deliver(service, "sales_data_20250601_night.csv", changed)
     assert (row["records_successful"], row["records_duplicate"]) == (1, 0)
     found = dump(service().store.engine)
-    assert {row["product_id"]: row["revenue_e4"] for row in found["sales_daily"]} == {"A": 77_500, "B": 75_000}
+    assert {row["product_id"]: row["revenue_e4"] for row in found["sales_daily"]} == {
+        "A": 77_500,
+        "B": 75_000,
+    }
 
 
 def test_several_lines_of_a_product_in_a_transaction_are_all_kept(service):

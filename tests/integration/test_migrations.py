@@ -35,7 +35,10 @@ def shape(url: str) -> list[tuple[object, ...]]:
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
-        found = [(*row[:3], re.sub(r"\s+", " ", row[3] or "").replace("( ", "(").replace(" )", ")")) for row in found]
+        found = [
+            (*row[:3], re.sub(r"\s+", " ", row[3] or "").replace("( ", "(").replace(" )", ")"))
+            for row in found
+        ]
     else:
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
             found = [row for query in PG_SHAPE for row in connection.execute(query).fetchall()]
@@ -78,7 +81,10 @@ def test_processes_that_start_together_migrate_once(empty_urls):
     code = "import sys; from daemon.store import create_database; create_database(sys.argv[1]).dispose()"
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", code, empty_urls[0]], env=clean_environment(), stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, empty_urls[0]],
+            env=clean_environment(),
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(3)
     ]

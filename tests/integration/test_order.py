@@ -10,12 +10,20 @@ from daemon.sample import generate
 
 # Distinct slots, and no key of one in another; products and days in common, so that the aggregates meet.
 FILES = (
-    ("sales_data_20250601.csv", csv_bytes(SALES, ["2025-06-01,A,pos,1,2.5,,,,s1", "2025-06-01,B,pos,2,5,,P,,s1"])),
+    (
+        "sales_data_20250601.csv",
+        csv_bytes(SALES, ["2025-06-01,A,pos,1,2.5,,,,s1", "2025-06-01,B,pos,2,5,,P,,s1"]),
+    ),
     ("sales_data_20250601_web.csv", csv_bytes(SALES, ["2025-06-01T23:59:59,A,pos,1,0.0001,,,,s1"])),
-    ("sales_data_20250602.csv", csv_bytes(SALES, ["2025-06-02,A,online,3,9,,,,", "2025-06-02,A,shop,3,9,,,,"])),
+    (
+        "sales_data_20250602.csv",
+        csv_bytes(SALES, ["2025-06-02,A,online,3,9,,,,", "2025-06-02,A,shop,3,9,,,,"]),
+    ),
     (
         "sales_data_20250602_tx.csv",
-        csv_bytes(SALES_WITH_TRANSACTION, ["2025-06-02,C,online,1,9,,,,,T1", "2025-06-02,C,online,1,9,,,,,T1"]),
+        csv_bytes(
+            SALES_WITH_TRANSACTION, ["2025-06-02,C,online,1,9,,,,,T1", "2025-06-02,C,online,1,9,,,,,T1"]
+        ),
     ),
     ("inventory_data_20250601.csv", csv_bytes(INVENTORY, ["2025-06-01,A,s1,5,,,,", "2025-06-01,A,s2,6,,,,"])),
     ("inventory_data_20250601_pm.csv", csv_bytes(INVENTORY, ["2025-06-01T18:00:00,A,s1,3,1,2,,"])),
@@ -25,7 +33,9 @@ FILES = (
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(order=st.permutations(FILES))
 def test_any_order_gives_the_same_tables(store, order):

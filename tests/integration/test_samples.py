@@ -4,13 +4,12 @@ import re
 from datetime import timedelta
 
 import pytest
-from conftest import make_settings
+from conftest import make_settings, serving
 from support.dump import dump, in_order
 from support.files import tree
 from support.oracle import TABLES, Oracle, aggregates
 
 from daemon.sample import DEFAULT_LAST_DAY, generate, generate_corrupt, write_samples
-from daemon.service import Service
 from daemon.store import Store
 
 DAYS, PRODUCTS, SEED = 4, 12, 7
@@ -25,10 +24,9 @@ def drained(_databases, tmp_path_factory):
         folder = tmp_path_factory.mktemp(kind)
         url = _databases.make(kind, folder)
         store = Store.open(url)
-        service = Service(make_settings(folder / "data", url), store)
-        service.folders.make()
-        write_samples(service.folders.inbox, days=DAYS, products=PRODUCTS, seed=SEED, corrupt=True)
-        service.drain()
+        with serving(make_settings(folder / "data", url), store) as service:
+            write_samples(service.folders.inbox, days=DAYS, products=PRODUCTS, seed=SEED, corrupt=True)
+            service.drain()
         found[kind] = (service, dump(store.engine, by_name=True))
         store.close()
     yield found
@@ -50,7 +48,10 @@ def test_both_databases_say_the_same_in_every_table(drained):
 
 def _without_moments(tables):
     """The tables without the moment of arrival, which some messages name."""
-    rejects = [row | {"message": re.sub(r"2\d{3}-.*, a day", "…, a day", row["message"])} for row in tables["rejected_rows"]]
+    rejects = [
+        row | {"message": re.sub(r"2\d{3}-.*, a day", "…, a day", row["message"])}
+        for row in tables["rejected_rows"]
+    ]
     return {**tables, "rejected_rows": in_order(rejects)}
 
 
@@ -87,7 +88,11 @@ def test_the_ledgers_figures_add_up_with_the_tables(drained):
 
 def test_rows_of_the_good_files_are_those_of_a_plain_reader(drained):
     good, corrupt = good_and_corrupt()
-    plain = [f for f in corrupt if f.kind in ("crlf", "no_final_newline", "extra_column", "reordered_columns", "identical_sales")]
+    plain = [
+        f
+        for f in corrupt
+        if f.kind in ("crlf", "no_final_newline", "extra_column", "reordered_columns", "identical_sales")
+    ]
     expected = Oracle()
     for file in (*good, *plain):
         expected.load(file.name, file.content)
@@ -103,7 +108,9 @@ def test_aggregates_are_those_of_the_rows(drained):
     for _, tables in drained.values():
         for name, rows in aggregates(tables).items():
             assert tables[name] == rows, name
-    assert min(len(tables[name]) for name in ("sales_daily", "inventory_daily", "demand_daily", "products")) > 0
+    assert (
+        min(len(tables[name]) for name in ("sales_daily", "inventory_daily", "demand_daily", "products")) > 0
+    )
 
 
 def test_every_file_is_filed_once_under_a_name_of_its_own(drained):
@@ -111,10 +118,16 @@ def test_every_file_is_filed_once_under_a_name_of_its_own(drained):
     contents = sorted(file.content for file in (*good, *corrupt))
     for service, _ in drained.values():
         files = tree(service.folders.data_dir)
-        filed = {p: c for p, c in files.items() if not p.endswith((".reason.txt", ".rejects.csv", ".db", "-wal", "-shm"))}
+        filed = {
+            p: c
+            for p, c in files.items()
+            if not p.endswith((".reason.txt", ".rejects.csv", ".db", "-wal", "-shm"))
+        }
         assert sorted(filed.values()) == contents
         refused = {path for path in filed if path.startswith("errors/")}
         assert len(refused) == sum(file.status == "failed" for file in corrupt)
         for path in refused:
             assert f"{path}.reason.txt" in files
-        assert sum(path.endswith(".rejects.csv") for path in files) == sum(f.status == "partial" for f in corrupt)
+        assert sum(path.endswith(".rejects.csv") for path in files) == sum(
+            f.status == "partial" for f in corrupt
+        )

@@ -38,15 +38,21 @@ def contents(store, feed):
     with store.engine.connect() as connection:
         rows = sorted(map(repr, connection.execute(select(*values))))
         rest = [sorted(map(repr, connection.execute(select(t)))) for t in (DAILY[feed], PRODUCTS)]
-        rejects = sorted(map(repr, connection.execute(select(REJECTS.c.value, REJECTS.c.reason, REJECTS.c.raw))))
+        rejects = sorted(
+            map(repr, connection.execute(select(REJECTS.c.value, REJECTS.c.reason, REJECTS.c.raw)))
+        )
     return rows, rest, rejects
 
 
-@pytest.mark.parametrize(("feed", "header", "rows"), [("sales", SALES, sales_rows()), ("inventory", INVENTORY, inventory_rows())])
+@pytest.mark.parametrize(
+    ("feed", "header", "rows"), [("sales", SALES, sales_rows()), ("inventory", INVENTORY, inventory_rows())]
+)
 def test_a_large_file_and_small_ones_with_the_same_rows_load_alike(service, monkeypatch, feed, header, rows):
     made = service()
     for at in (11, 30_000, 57_999):
-        rows[at] = rows[at].replace("2025-06", "2025-66", 1)  # a reject in the first, a middle and the last block
+        rows[at] = rows[at].replace(
+            "2025-06", "2025-66", 1
+        )  # a reject in the first, a middle and the last block
     large = csv_bytes(header, rows)
     assert len(large) > staging.SCRATCH_ABOVE
     scratches = []
@@ -88,7 +94,9 @@ def test_a_refused_large_file_leaves_no_scratch_file(service):
     assert made.drain().refused == 1
     assert list(made.folders.work.iterdir()) == []
     with made.store.engine.connect() as connection:
-        counts = {name: len(connection.execute(select(table)).all()) for name, table in METADATA.tables.items()}
+        counts = {
+            name: len(connection.execute(select(table)).all()) for name, table in METADATA.tables.items()
+        }
     assert counts.pop("data_ingestion_log") == 1
     assert set(counts.values()) == {0}
     # the connection is as good as new

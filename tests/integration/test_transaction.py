@@ -1,11 +1,11 @@
 """One transaction per delivery, and the world's faults: nothing half done, no file lost or blamed. On both databases."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
-from conftest import make_settings
+from conftest import make_settings, serving
 from sqlalchemy import event
 from support.dump import dump
 from support.faults import Injected, statements
@@ -14,7 +14,6 @@ from support.loading import load
 from support.oracle import Oracle
 
 from daemon.errors import DatabaseUnavailable, TransientError
-from daemon.service import Service
 from daemon.store import Store
 
 # Each: what was loaded before, and a correction that retracts, brings back, replaces and rejects.
@@ -93,6 +92,19 @@ def driver_error(dialect):
     return psycopg.OperationalError if dialect.name == "postgresql" else sqlite3.OperationalError
 
 
+@pytest.fixture
+def service_on(tmp_path):
+    """Makes services with stores of their own."""
+    with ExitStack() as stack:
+
+        def make(url, busy_timeout_seconds=10.0, **changes):
+            store = Store.open(url, busy_timeout_seconds=busy_timeout_seconds)
+            stack.callback(store.close)
+            return stack.enter_context(serving(make_settings(tmp_path / "data", url, **changes), store))
+
+        yield make
+
+
 def waiting(service):
     """What lies in the inbox, and what in errors/."""
     return sorted(tree(service.folders.inbox)), sorted(tree(service.folders.errors))
@@ -133,11 +145,10 @@ def dump_count(store):
 
 
 @pytest.mark.postgres
-def test_connections_cut_during_a_delivery_are_made_again(postgres, databases, tmp_path):
+def test_connections_cut_during_a_delivery_are_made_again(postgres, databases, service_on):
     url = databases.postgresql()
-    store = Store.open(url)
-    service = Service(make_settings(tmp_path / "data", url, retry={"attempts": 3}), store)
-    service.folders.make()
+    service = service_on(url, retry={"attempts": 3})
+    store = service.store
     cut = []
 
     def cut_once(_connection):
@@ -152,14 +163,12 @@ def test_connections_cut_during_a_delivery_are_made_again(postgres, databases, t
     assert cut
     assert len(dump(store.engine)["live_inventory_updates"]) == 1
     assert waiting(service) == ([], [])
-    store.close()
 
 
-def test_a_locked_sqlite_keeps_the_file_and_the_next_drain_loads_it(databases, tmp_path):
+def test_a_locked_sqlite_keeps_the_file_and_the_next_drain_loads_it(databases, tmp_path, service_on):
     url = databases.sqlite(tmp_path)
-    store = Store.open(url, busy_timeout_seconds=0.05)
-    service = Service(make_settings(tmp_path / "data", url), store)
-    service.folders.make()
+    service = service_on(url, busy_timeout_seconds=0.05)
+    store = service.store
     name, content = "inventory_data_20250601.csv", csv_bytes(INVENTORY, ["2025-06-01,A,s1,10,,,,"])
     drop(service.folders.inbox, name, content)
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
@@ -172,16 +181,17 @@ def test_a_locked_sqlite_keeps_the_file_and_the_next_drain_loads_it(databases, t
     assert service.drain().loaded == 1
     assert waiting(service) == ([], [])
     assert len(dump(store.engine)["live_inventory_updates"]) == 1
-    store.close()
 
 
-def test_a_full_disk_keeps_the_file_and_the_next_drain_loads_it(databases, tmp_path):
+def test_a_full_disk_keeps_the_file_and_the_next_drain_loads_it(databases, tmp_path, service_on):
     url = databases.sqlite(tmp_path)
-    store = Store.open(url)
-    service = Service(make_settings(tmp_path / "data", url), store)
-    service.folders.make()
+    service = service_on(url)
+    store = service.store
     name = "inventory_data_20250601.csv"
-    rows = [f"2025-06-01,P{n},a place with a long name,10,,,a supplier with a long name,2025-05-01" for n in range(3000)]
+    rows = [
+        f"2025-06-01,P{n},a place with a long name,10,,,a supplier with a long name,2025-05-01"
+        for n in range(3000)
+    ]
     drop(service.folders.inbox, name, csv_bytes(INVENTORY, rows))
 
     def full(connection, _record):
@@ -197,4 +207,3 @@ def test_a_full_disk_keeps_the_file_and_the_next_drain_loads_it(databases, tmp_p
     assert dump(store.engine)["data_ingestion_log"] == []
     assert service.drain().loaded == 1
     assert len(dump(store.engine)["live_inventory_updates"]) == 3000
-    store.close()

@@ -32,7 +32,11 @@ def test_a_delivery_takes_as_many_statements_after_a_long_history_as_after_a_sho
     for number in range(25):
         day = date(2025, 1, 2) + timedelta(days=number)
         for feed, header in HEADERS.items():
-            drop(made.folders.inbox, f"{feed}_data_{day:%Y%m%d}.csv", csv_bytes(header, rows_of(feed, day, number)))
+            drop(
+                made.folders.inbox,
+                f"{feed}_data_{day:%Y%m%d}.csv",
+                csv_bytes(header, rows_of(feed, day, number)),
+            )
             with statements(made.store.engine) as said:
                 made.drain()
             counts[feed].append(len(said))
@@ -62,7 +66,9 @@ def test_no_statement_of_a_commit_walks_through_a_table_that_grows(databases, tm
 
     event.listen(store.engine, "before_cursor_execute", explain)
     # a correction, with rows that step back and rows that come again
-    content = csv_bytes(HEADERS[feed], rows_of(feed, day, 9)[1:] + rows_of(feed, day + timedelta(days=1), 10)[:1])
+    content = csv_bytes(
+        HEADERS[feed], rows_of(feed, day, 9)[1:] + rows_of(feed, day + timedelta(days=1), 10)[:1]
+    )
     load(store, f"{feed}_data_20250102_1.csv", content)
     load(store, f"{feed}_data_20250102_2.csv", content.replace(b"C", b"D"))
     event.remove(store.engine, "before_cursor_execute", explain)
@@ -76,7 +82,9 @@ def grows(statement: str, detail: str) -> bool:
     found = re.match(r"SCAN (\w+)", detail)
     if found is None:
         return False
-    names = {alias: table for table, alias in re.findall(r"(?:FROM|JOIN)\s+(\w+)\s+(?:AS\s+)?(\w+)", statement)}
+    names = {
+        alias: table for table, alias in re.findall(r"(?:FROM|JOIN)\s+(\w+)\s+(?:AS\s+)?(\w+)", statement)
+    }
     table = names.get(found[1], found[1])
     if table not in METADATA.tables:
         return False

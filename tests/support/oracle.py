@@ -167,7 +167,9 @@ def _sales_daily(rows: list[Row]) -> list[Row]:
     for row in rows:
         key = (row["product_id"], row["location"] or "", row["channel"], row["date"][:10])
         zero = dict.fromkeys(("units", "returned", "revenue_e4", "promo_units", "rows"), 0)
-        total = sums.setdefault(key, dict(zip(("product_id", "location", "channel", "day"), key, strict=True)) | zero)
+        total = sums.setdefault(
+            key, dict(zip(("product_id", "location", "channel", "day"), key, strict=True)) | zero
+        )
         units = max(row["quantity_sold"], 0)
         total["units"] += units
         total["returned"] += max(-row["quantity_sold"], 0)
@@ -204,7 +206,9 @@ def _demand_daily(rows: list[Row]) -> list[Row]:
         days[row["product_id"], row["date"][:10]].append(row)
     found = []
     for (product, day), group in days.items():
-        priced = [row for row in sorted(group, key=lambda row: row["date"]) if row["competitor_price"] is not None]
+        priced = [
+            row for row in sorted(group, key=lambda row: row["date"]) if row["competitor_price"] is not None
+        ]
         total: Row = {
             "product_id": product,
             "day": day,

@@ -4,7 +4,7 @@ Written from the rules, not from the code: the csv module in strict mode, Decima
 leave room, more than one answer is right: a reader must give one of them.
 """
 
-# ruff: noqa: DTZ001, PLR0911  (business time is naive; each return is one rule)
+# ruff: noqa: PLR0911  (each return is one rule)
 
 import codecs
 import csv

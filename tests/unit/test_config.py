@@ -101,7 +101,13 @@ class TestSources:
         }
         for key, field in KEYS.items():
             value = changed.get(key) or (
-                '["x"]' if "patterns" in key else "cp1252" if "encoding" in key else "17"
+                '["x"]'
+                if "patterns" in key
+                else "cp1252"
+                if "encoding" in key
+                else "0.5"
+                if "share" in key
+                else "17"
             )
             settings = load_settings(None, {variable_name(key): value})
             for part in key.split("."):

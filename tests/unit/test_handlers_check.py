@@ -1,7 +1,5 @@
 """Rows to rejects: each reason code is reached by what it stands for, and says what a person needs."""
 
-# ruff: noqa: DTZ001  (business time is naive)
-
 import re
 from datetime import datetime
 from zoneinfo import ZoneInfo

@@ -1,7 +1,5 @@
 """Each kind of column: what it takes, what it refuses and how it says so."""
 
-# ruff: noqa: DTZ001  (business time is naive)
-
 from datetime import datetime
 from decimal import Decimal as Exact
 from zoneinfo import ZoneInfo

@@ -3,7 +3,7 @@
 ``SGTEST_EXAMPLES=20000`` hunts for longer, with new examples each time.
 """
 
-# ruff: noqa: DTZ001, PT017, RUF001  (business time is naive; either answer may be right; digits of other scripts)
+# ruff: noqa: PT017, RUF001  (either answer may be right; digits of other scripts)
 
 import os
 from datetime import datetime
@@ -54,7 +54,7 @@ def ours(data, feed, zone, chunk, named=None):
         chunks = source.blocks(fd, "", codec, LIMITS)
         header, rest, line = ingest._header(chunks, feed)
         rows, rejects = [], []
-        for at, block in source.records(rest, header.delimiter, line):
+        for at, block in source.records(recut(rest, chunk), header.delimiter, line):
             checked = check(split(block, at, header), feed, Context(NOW, ZoneInfo(zone)))
             rows += checked.rows.to_pylist()
             rejects += checked.rejects
@@ -62,6 +62,12 @@ def ours(data, feed, zone, chunk, named=None):
     finally:
         source._unpack = original
         os.close(fd)
+
+
+def recut(chunks, size):
+    """The same bytes, cut small: finding the header puts the first chunks together."""
+    for chunk in chunks:
+        yield from (chunk[k : k + size] for k in range(0, len(chunk), size))
 
 
 def assert_same(data, name, zone="UTC", chunk=1 << 20, named=None, *, returns=False):
@@ -245,7 +251,7 @@ def encoded(text, how):
 CHUNKS = st.one_of(st.integers(3, 40), st.sampled_from([64, 100, 1 << 20]))
 
 
-@property_test(300)
+@property_test(200)
 @given(files(), st.sampled_from(ZONES), CHUNKS, st.sampled_from([None, "cp1252"]), st.booleans())
 def test_a_file_is_read_as_the_rules_say(file, zone, chunk, named, returns):
     data, name = file
@@ -273,7 +279,7 @@ def mutations(draw):
     return data
 
 
-@property_test(300)
+@property_test(250)
 @given(mutations(), CHUNKS, st.sampled_from([None, "cp1252"]))
 def test_a_damaged_file_is_read_as_the_rules_say(data, chunk, named):
     assert_same(data, "sales", "Europe/Berlin", chunk, named)
@@ -285,10 +291,9 @@ def test_noise_is_refused(data, name, chunk):
     assert_same(data, name, "UTC", chunk)
 
 
-@pytest.mark.parametrize("named", [None, "cp1252"])
-def test_a_good_file_is_read_alike_in_chunks_of_every_size(named):
+def test_a_good_file_is_read_alike_in_chunks_of_every_size():
     for chunk in range(3, len(GOOD_FILE) + 2):
-        assert_same(GOOD_FILE, "sales", "Europe/Berlin", chunk, named)
+        assert_same(GOOD_FILE, "sales", "Europe/Berlin", chunk, "cp1252" if chunk % 2 else None)
 
 
 @pytest.mark.parametrize("name", ['size "', 'size 5"', 'a"b"c"', '"a ""b"" c"', '"two\nlines"', '"a,b"'])
@@ -307,8 +312,8 @@ def test_a_good_file_cut_off_anywhere():
 
 def test_a_good_file_with_any_byte_replaced_by_a_quote_or_a_line_end():
     for at in range(len(GOOD_FILE)):
-        for byte in (b'"', b"\n"):
-            assert_same(GOOD_FILE[:at] + byte + GOOD_FILE[at + 1 :], "sales", "UTC", 16)
+        byte = b'"' if at % 3 else b"\n"
+        assert_same(GOOD_FILE[:at] + byte + GOOD_FILE[at + 1 :], "sales", "UTC", 16)
 
 
 # -- the documented codes, one file each

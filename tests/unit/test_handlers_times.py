@@ -1,6 +1,6 @@
 """Times in every accepted form, and each conversion as zoneinfo does it, one by one."""
 
-# ruff: noqa: DTZ001, RUF001  (business time is naive; digits of other scripts)
+# ruff: noqa: RUF001  (digits of other scripts)
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
