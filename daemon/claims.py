@@ -108,7 +108,8 @@ def release(folders: Folders, claim: Claim) -> bool:
 def drop(claim: Claim) -> None:
     """Ends a claim whose file has gone elsewhere."""
     with contextlib.suppress(OSError):  # a file is in it: then it is recovered at the next start
-        claim.room.rmdir()
+        with contextlib.suppress(FileNotFoundError):  # a death between two steps of making it, or of this
+            claim.room.rmdir()
         shutil.rmtree(claim.folder)
     os.close(claim.lock)
 

@@ -65,6 +65,9 @@ def _keep_pandas_out() -> None:
 
 
 def _complain(message: str) -> None:
+    from daemon import logs  # noqa: PLC0415
+
+    logs.shutdown()  # what is said last shall stand last
     click.secho("stockgrip: ", fg="red", bold=True, nl=False, err=True)
     click.echo(message, err=True)
 
@@ -92,7 +95,7 @@ def cli(context: click.Context, config: Path | None) -> None:
 @contextlib.contextmanager
 def _service(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
     """The service, with logs configured, signals caught and the database open."""
-    from daemon import logs  # noqa: PLC0415
+    from daemon import hooks, logs  # noqa: PLC0415
     from daemon.config import load_settings  # noqa: PLC0415
     from daemon.events import Event  # noqa: PLC0415
     from daemon.service import Service  # noqa: PLC0415
@@ -100,6 +103,7 @@ def _service(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
 
     settings = load_settings(config)
     logs.configure("error" if quiet else settings.log.level, settings.log.format)
+    hooks.install()
     logs.emit(
         Event.DAEMON_STARTED,
         version=version("stockgrip-live"),

@@ -46,7 +46,7 @@ class Event(StrEnum):
 
     # A delivery, in the order of its way
     DELIVERY_SEEN = "delivery_seen", "debug", "A candidate stands in the inbox.", "size_bytes", "how"
-    DELIVERY_WAITING = "delivery_waiting", "info", "A file is not taken yet (reason: open_for_writing, no_final_newline, nul_tail, still_changing); said once for each file and reason.", "reason", "size_bytes"
+    DELIVERY_WAITING = "delivery_waiting", "info", "A file is not taken yet (reason: open_for_writing, no_final_newline, nul_tail, name_taken); said once for each file and reason.", "reason", "size_bytes"
     ENTRY_IGNORED = "entry_ignored", "warning", "Something that is no regular file (symlink, fifo, folder, device) stands in the inbox and is left alone.", "kind"
     DELIVERY_CLAIMED = "delivery_claimed", "debug", "The file was renamed into .work/ and is ours.", "size_bytes"
     DELIVERY_RELEASED = "delivery_released", "warning", "A claimed file was put back into the inbox, untouched.", "reason"

@@ -79,6 +79,15 @@ class Inbox:
         for name in names:
             self._look(name)
 
+    def is_unchanged(self, name: str) -> bool:
+        """Whether a file is still what was found complete; if not, it settles anew.
+
+        Between ``ready`` and its turn other files may have taken minutes.
+        """
+        seen = self._seen.get(name)
+        self._look(name)
+        return seen is not None and self._seen.get(name) is seen
+
     def forget(self, name: str) -> None:
         """A file was claimed: another of the same name starts anew."""
         self._seen.pop(name, None)

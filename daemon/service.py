@@ -96,6 +96,7 @@ class Service:
     stop: Flag = field(default_factory=Flag)
     wake: Flag = field(default_factory=Flag)
     scan_wanted: bool = False
+    left_behind: bool = False
     summary: Summary = field(default_factory=Summary)
     _told: set[str] = field(default_factory=set)
     _unsure: set[str] = field(default_factory=set)
@@ -144,8 +145,7 @@ class Service:
                 for name in self.inbox.ready():
                     if self.stop.is_set():
                         break
-                    if name in mine:
-                        self._deliver(name, patient=False)
+                    if name in mine and self._deliver(name, patient=False):
                         mine.discard(name)
                         progress(self.summary.deliveries, self.summary.deliveries + len(mine))
                 mine &= set(self.inbox.waiting)
@@ -202,12 +202,16 @@ class Service:
 
     # ---- one delivery
 
-    def _deliver(self, name: str, *, patient: bool) -> None:
+    def _deliver(self, name: str, *, patient: bool) -> bool:
+        """Takes a file from the inbox to its end; False if it changed since it was found complete."""
+        if not self.inbox.is_unchanged(name):
+            return False
         claim = self._take(name, patient=patient)
         self.inbox.forget(name)
         if claim is not None:
             emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
             self._carry_through(claim, patient=patient)
+        return True
 
     def _take(self, name: str, *, patient: bool) -> Claim | None:
         def take() -> Claim | None:
@@ -252,12 +256,16 @@ class Service:
 
     def _give_back(self, claim: Claim, reason: str) -> None:
         """Puts a file back into the inbox; if that fails it stays claimed, to be recovered later."""
+        file = display_name(claim.name)
         try:
             if claims.release(self.folders, claim):
-                emit(Event.DELIVERY_RELEASED, delivery=claim.id, file=display_name(claim.name), reason=reason)
+                emit(Event.DELIVERY_RELEASED, delivery=claim.id, file=file, reason=reason)
+                return
+            emit(Event.DELIVERY_WAITING, delivery=claim.id, file=file, reason="name_taken")
         except OSError as error:
-            emit(Event.DELIVERY_FAILED, delivery=claim.id, step="release", error=str(error))
+            emit(Event.DELIVERY_FAILED, delivery=claim.id, file=file, step="release", error=str(error))
             claims.abandon(claim)
+        self.left_behind = True
 
     def _with_patience(self, claim: Claim) -> Outcome | None:
         try:
@@ -375,13 +383,12 @@ class Service:
                     with world():
                         result = work()
                 except StillWritten:
+                    self._say_resumed(paused, begun)
                     raise
                 except TransientError as raised:
                     error = raised
                 else:
-                    if paused:
-                        seconds = round(time.monotonic() - begun, 3)
-                        emit(Event.INTAKE_RESUMED, reason=paused, paused_seconds=seconds)
+                    self._say_resumed(paused, begun)
                     return result
             if not paused:
                 paused = "database" if isinstance(error, DatabaseUnavailable) else "host"
@@ -390,6 +397,12 @@ class Service:
             if self.stop.wait(wait):
                 return None
             wait = min(wait * 2, self.settings.retry.max_seconds)
+
+    @staticmethod
+    def _say_resumed(paused: str, begun: float) -> None:
+        if paused:
+            seconds = round(time.monotonic() - begun, 3)
+            emit(Event.INTAKE_RESUMED, reason=paused, paused_seconds=seconds)
 
     def _notice_clock(self, offset: float) -> float:
         now = time.time() - time.monotonic()

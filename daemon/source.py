@@ -96,11 +96,16 @@ def blocks(fd: int, compression: str, codec: str, limits: Limits) -> Iterator[by
     Raises:
         FileError: ``encoding``, ``gzip_corrupt``, ``gzip_too_big`` or ``nul_tail``.
     """
-    decoded = _decode(_unpack(fd, compression, limits), codec)
+    unpacked = _unpack(fd, compression, limits)
     last = b""
-    for chunk in _with_newlines(decoded):
-        last = chunk
-        yield chunk
+    try:
+        for chunk in _with_newlines(_decode(unpacked, codec)):
+            last = chunk
+            yield chunk
+    except FileError:
+        for _rest in unpacked if compression else ():
+            pass  # damage in a compressed file shows at its end, and explains the rest
+        raise
     if last.endswith(b"\0"):
         raise FileError(FileReason.NUL_TAIL, "the file ends in NUL bytes")
 
@@ -252,8 +257,6 @@ def _decode(chunks: Iterator[bytes], codec: str) -> Iterator[bytes]:
             line += chunk.count(b"\n")
             yield chunk
     except UnicodeError as error:
-        for _rest in chunks:  # damage in a compressed file shows at its end, and explains the rest
-            pass
         found = ""
         if isinstance(error, UnicodeDecodeError):
             line += bytes(error.object[: error.start]).count(b"\n")

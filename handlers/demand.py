@@ -5,8 +5,8 @@ from handlers.feed import PRODUCT_ID, Feed, Fold, Snapshot
 
 _ANY = 40  # decimals: what a program writes for a double; the nearest one is kept
 _SIGNAL = Decimal(places=_ANY, low=-1, high=1)
-_MILLIONTHS = "CAST(ROUND(CAST({0} * 1000000 AS NUMERIC)) AS BIGINT)"
-_SQUARE = "CAST(ROUND(CAST({0} * {0} * 1000000 AS NUMERIC)) AS BIGINT)"
+_MILLIONTHS = "CAST(FLOOR(COALESCE({0}, 0) * 1000000 + 0.5) AS BIGINT)"
+_SQUARE = "CAST(FLOOR(COALESCE({0} * {0}, 0) * 1000000 + 0.5) AS BIGINT)"
 
 DEMAND = Feed(
     name="demand",

@@ -29,7 +29,7 @@ class Changes:
     manners: Manners
     feed: Feed
     _sums: list[pa.Table] = field(default_factory=list)
-    _retracted: bool = False
+    _rows_went: bool = False
 
     def __post_init__(self) -> None:
         columns = {key: self._kind(key) for key in self.feed.daily.keys}
@@ -67,7 +67,7 @@ class Changes:
 
     def retract(self, delivery_id: int) -> None:
         """Takes a delivery's rows and rejects out again; rows that had stepped back for it return."""
-        self._retracted = True
+        self._rows_went = True
         first = delivery_id << LINE_BITS
         mine = f"id BETWEEN {first} AND {first + 2**LINE_BITS - 1}"
         self._note(mine, sign=-1)
@@ -92,7 +92,7 @@ class Changes:
             " GROUP BY product_id ON CONFLICT (product_id) DO UPDATE SET first_seen = excluded.first_seen"
             " WHERE excluded.first_seen < products.first_seen"
         )
-        if self._retracted:
+        if self._rows_went:
             self._correct_products()
 
     # ---- keys
@@ -110,6 +110,7 @@ class Changes:
         rivals = f"FROM {stage.table} s CROSS JOIN {self.feed.table} l WHERE {join}"
         if not self._choose(f"SELECT l.id {rivals}"):
             return 0
+        self._rows_went = True
         same = 0
         if self.feed.repeats == "number":
             equals = "IS" if self.manners.name == "sqlite" else "IS NOT DISTINCT FROM"
@@ -197,10 +198,9 @@ class Changes:
             f" ON CONFLICT ({', '.join(daily.keys)}) DO UPDATE SET {updates}"
         )
         if pc.min(sums["rows"]).as_py() < 1:  # a sum that takes rows out may leave none
-            same = " AND ".join(f"t.{key} = {daily.table}.{key}" for key in daily.keys)
+            keys = ", ".join(daily.keys)
             self._run(
-                f"DELETE FROM {daily.table} WHERE rows = 0 AND EXISTS"
-                f" (SELECT 1 FROM {self._touched} t WHERE {same})"
+                f"DELETE FROM {daily.table} WHERE rows = 0 AND ({keys}) IN (SELECT {keys} FROM {self._touched})"
             )
 
     def _summarise_again(self, daily: Snapshot) -> None:

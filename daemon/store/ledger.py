@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
 from daemon.store.schema import DELIVERIES, LINE_BITS, REJECTS
 from handlers.reasons import FileReason
 
 _C = DELIVERIES.c
+_IS_LOADED = text(
+    "status IN ('success', 'partial')"
+)  # to the letter as in the partial index, which it then uses
 LOADED = ("success", "partial")
 
 
@@ -79,9 +82,7 @@ def loaded_with(connection: Connection, sha256: str | None) -> int | None:
     """The delivery that brought these bytes, if one did."""
     if sha256 is None:
         return None
-    found = connection.execute(
-        select(_C.id).where(_C.sha256 == sha256, _C.status.in_(LOADED)).limit(1)
-    ).scalar()
+    found = connection.execute(select(_C.id).where(_C.sha256 == sha256, _IS_LOADED).limit(1)).scalar()
     return None if found is None else int(found)
 
 

@@ -131,8 +131,7 @@ class Stage:
             self._writer = None
         if self._scratch is None:
             return
-        if self.connection.in_transaction():
-            self.connection.rollback()
+        self.connection.rollback()
         if not self.connection.invalidated:
             cursor = self.connection.connection.cursor()
             if any(row[1] == "scratch" for row in cursor.execute("PRAGMA database_list").fetchall()):

@@ -61,8 +61,7 @@ class Store:
                 with staging(connection, manners_of(connection), feed, scratch) as stage:
                     yield stage
             finally:
-                if connection.in_transaction():
-                    connection.rollback()
+                connection.rollback()
 
     def commit(
         self,

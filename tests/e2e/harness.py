@@ -4,20 +4,16 @@ A `Place` is a data folder with a database. It starts processes, keeps what they
 through all of it: every line of every log must be a JSON object of a known event.
 """
 
-import contextlib
-import ctypes
 import json
 import os
-import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-import pytest
 from sqlalchemy import Engine, create_engine, text
 from support.process import clean_environment, command
 
@@ -32,7 +28,9 @@ DEFECT = "delivery_failed"  # an error that the program has no name for
 START_SECONDS = 30.0  # two cores, many tests at once
 
 
-def until(condition: Callable[[], T], seconds: float = 30.0, what: str = "", every: float = 0.02) -> T:
+def until(
+    condition: Callable[[], T], seconds: float = 30.0, what: str | Callable[[], str] = "", every: float = 0.02
+) -> T:
     """Waits until a condition holds, and returns what it gave.
 
     Raises:
@@ -43,7 +41,8 @@ def until(condition: Callable[[], T], seconds: float = 30.0, what: str = "", eve
         found = condition()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what or condition}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}")
         time.sleep(every)
 
 
@@ -82,7 +81,7 @@ class Process:
             assert found or self.alive, f"{self} ended with {self.popen.returncode}; its log:\n{self.tail()}"
             return found
 
-        return until(look, seconds, f"{event} {fields}; its log:\n{self.tail()}")[0]
+        return until(look, seconds, lambda: f"{event} {fields}; its log:\n{self.tail()}")[0]
 
     def end(self, seconds: float = 60.0) -> int:
         """Waits for its end and returns its exit status."""
@@ -126,14 +125,14 @@ class Process:
             assert self.expects_defect or found["event"] != DEFECT, f"{self}: {line.decode()}"
 
     def _json_part(self) -> bytes:
-        """The log without the sentence for people that a command says before it ends with status 69 or 78."""
-        logged, sentence, _ = self.log.read_bytes().partition(b"\nstockgrip: ")
-        if sentence:
-            assert self.popen.returncode in (69, 78), (
-                f"{self} ended with {self.popen.returncode}:\n{self.tail()}"
-            )
-            return logged + b"\n"
-        return logged
+        """The log without the sentence for people that a command says when it ends with status 69 or 78."""
+        lines, sentence = [], False
+        for line in self.log.read_bytes().splitlines(keepends=True):
+            sentence = line.startswith(b"stockgrip: ") or (sentence and not line.startswith(b"{"))
+            assert not sentence or self.popen.returncode in (69, 78), f"{self}:\n{self.tail()}"
+            if not sentence:
+                lines.append(line)
+        return b"".join(lines)
 
     def __str__(self) -> str:
         return f"{self.what} (pid {self.pid})"
@@ -187,7 +186,7 @@ class Place:
     # ---- processes
 
     def environment(self, **settings: Any) -> dict[str, str]:
-        """The environment of a process; `settle__quiet_seconds=1` is a setting, capitals are taken as they are."""
+        """The environment of a process; `settle__quiet_seconds=1` is a setting, capitals are variables of any kind."""
         given = {
             "data_dir": str(self.data),
             "database__url": self.url,
@@ -210,11 +209,14 @@ class Place:
     def start(self, *arguments: str, wrap: tuple[str, ...] = (), **settings: Any) -> Process:
         """Starts `stockgrip ARGUMENTS…`, with a program such as strace around it if need be."""
         number = len(self.processes)
+        env = self.environment(**settings)
+        if wrap:  # measuring coverage means files and rights of its own
+            env = {name: value for name, value in env.items() if not name.startswith("COVERAGE_")}
         log, out = self.folder / f"log-{number}.jsonl", self.folder / f"out-{number}.txt"
         with log.open("wb") as stderr, out.open("wb") as stdout:
             popen = subprocess.Popen(
                 [*wrap, *command(*arguments)],
-                env=self.environment(**settings),
+                env=env,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -237,7 +239,7 @@ class Place:
         assert status in (expected or (0, 1)), f"{process} ended with {status}:\n{process.tail()}"
         return process
 
-    def __enter__(self) -> "Place":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -297,8 +299,13 @@ class Place:
 
     def wait_loaded(self, *names: str, seconds: float = 30.0) -> None:
         """Waits until files are loaded and filed away."""
-        for name in names:
-            until(lambda name=name: self.loaded(name), seconds, f"{name} loaded; {self.processes[-1].tail()}")
+        missing = list(names)
+
+        def all_loaded() -> bool:
+            missing[:] = [name for name in missing if not self.loaded(name)]
+            return not missing
+
+        until(all_loaded, seconds, lambda: f"{missing} loaded; the log:\n{self.processes[-1].tail()}")
 
     def assert_clean(self) -> None:
         """Nothing is left in the inbox or claimed."""
@@ -323,80 +330,3 @@ def put(folder: Path, name: str, content: bytes) -> Path:
     aside = folder.parent / f"upload-{os.getpid()}-{name}"
     aside.write_bytes(content)
     return aside.rename(folder / name)
-
-
-# ---- what a test needs of the host
-
-
-def need_root(why: str) -> None:
-    """Skips without root."""
-    if os.geteuid() != 0:
-        pytest.skip(f"needs root: {why}")
-
-
-@contextlib.contextmanager
-def tmpfs(folder: Path, size: str) -> Iterator[Path]:
-    """A small filesystem of its own, mounted on a folder."""
-    need_root("a filesystem of its own is mounted")
-    folder.mkdir(parents=True, exist_ok=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", folder],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"mount is not allowed here: {mounted.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(folder: Path, leave: int = 0) -> Path:
-    """Takes all the room of a filesystem but some bytes; unlink the file to give it back."""
-    ballast = folder / ".ballast"
-    with ballast.open("wb", buffering=0) as file:
-        with contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-        if leave:
-            os.truncate(ballast, max(0, file.tell() - leave))
-    return ballast
-
-
-@contextlib.contextmanager
-def immutable(folder: Path) -> Iterator[None]:
-    """A folder in which nobody, root included, can make or rename anything."""
-    need_root("chattr +i")
-    done = subprocess.run(["chattr", "+i", folder], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"chattr +i is not to be had here: {done.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["chattr", "-i", folder], check=True)
-
-
-class FolderEvents:
-    """The kernel's own word on when something is made in or moved out of a folder: to act within microseconds."""
-
-    MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
-
-    def __init__(self, folder: Path, mask: int) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0 or libc.inotify_add_watch(self._fd, os.fsencode(folder), mask) < 0:
-            raise OSError(ctypes.get_errno(), "inotify")
-
-    def wait(self, seconds: float) -> bool:
-        """Whether something happened in time."""
-        return bool(select.select([self._fd], [], [], seconds)[0])
-
-    def take(self) -> None:
-        """Forgets what happened so far."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._fd, 1 << 16)
-
-    def close(self) -> None:
-        """Lets go."""
-        os.close(self._fd)

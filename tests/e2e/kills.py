@@ -1,14 +1,18 @@
 """SIGKILL at moments that chance chooses, near those that matter; shared by the short loop here and the long one in soak."""
 
-import os
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from e2e.harness import FolderEvents, Place, Process
+from e2e.harness import Place, Process
+from e2e.host import FolderEvents
 from e2e.mix import Mix
 
+MOST_WAITING = 25  # files; a slow machine would only pile them up
 PATIENCE = 6.0  # seconds for a moment to come; after that it is killed all the same
+
+Moment = Callable[[Place, Process, random.Random], None]
 
 
 def after_start(place: Place, process: Process, rng: random.Random) -> None:
@@ -16,7 +20,7 @@ def after_start(place: Place, process: Process, rng: random.Random) -> None:
     time.sleep(rng.uniform(0, 1.5))
 
 
-def _on_event(folder_of: Callable[[Place], os.PathLike[str]], mask: int, most: float):
+def _on_event(folder_of: Callable[[Place], Path], mask: int, most: float) -> Moment:
     def moment(place: Place, process: Process, rng: random.Random) -> None:
         events = FolderEvents(folder_of(place), mask)
         deadline = time.monotonic() + PATIENCE
@@ -66,7 +70,8 @@ def kill_loop(place: Place, kills: int, seed: int, *, large_every: int = 0) -> d
     mix = Mix(rng)
     tally = dict.fromkeys((*MOMENTS, "unfinished"), 0)
     for number in range(kills):
-        mix.drop(place, large=bool(large_every) and number % large_every == large_every - 1)
+        if len(place.waiting()) < MOST_WAITING:
+            mix.drop(place, large=bool(large_every) and number % large_every == large_every - 1)
         process = place.start(rng.choice(["run", "drain"]), log__level="info")
         name = list(MOMENTS)[number % len(MOMENTS)]
         MOMENTS[name](place, process, rng)

@@ -5,10 +5,11 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from e2e.harness import Place, put
 from support.dump import Row, dump
 from support.files import DEMAND, INVENTORY, SALES, SALES_WITH_TRANSACTION, csv_bytes
 from support.oracle import Oracle, label
+
+from e2e.harness import Place, put
 
 # Good rows of each of these stand before the bad ones; all are refused by row.
 BAD_SALES = (
@@ -220,7 +221,7 @@ class Mix:
         )
         assert beside[".rejects"] == len(self.partial)
         assert beside[".reason"] == sum(content in self.bad for content in self.dropped)
-        leftovers = [path for path in place.data.rglob(".*.tmp")]
+        leftovers = list(place.data.rglob(".*.tmp"))
         assert leftovers == []
 
 

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from sqlalchemy.engine import make_url
 
@@ -29,7 +29,7 @@ class Proxy:
     _muted: set[socket.socket] = field(default_factory=set)
     _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> Self:
         self._target = make_url(self.url)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._begin(self._accept)

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
+
 from e2e.harness import Place, Process
 from e2e.mix import Mix
 

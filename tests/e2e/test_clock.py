@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from e2e.harness import Place, put, sales
 
 from daemon.inbox import Inbox
 from daemon.settings import SettleSettings
+from e2e.harness import Place, put, sales
 
 LIBRARIES = [
     *Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"),
@@ -17,8 +17,7 @@ LIBRARIES = [
 ]
 
 
-@pytest.mark.parametrize("jumps", [["-1h"], ["+20h"], ["-3d", "+0", "-10m"]])
-def test_clock_set_during_a_run(sqlite_place: Place, jumps: list[str]) -> None:
+def test_clock_set_during_a_run(sqlite_place: Place) -> None:
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed; run: apt-get install --no-install-recommends faketime")
     place, quiet = sqlite_place, 1.0
@@ -35,14 +34,14 @@ def test_clock_set_during_a_run(sqlite_place: Place, jumps: list[str]) -> None:
         FAKETIME_DONT_FAKE_MONOTONIC="1",
         NO_FAKE_STAT="1",
     )
-    for n, jump in enumerate(jumps):
+    for n, jump in enumerate(["-3d", "+20h"]):
         before, after = f"sales_data_20250301_before-{n}.csv", f"sales_data_20250301_after-{n}.csv"
         begun = time.monotonic()
         put(place.inbox, before, sales(f"BEFORE{n}"))
         daemon.wait_said("delivery_seen", file=before)
         aside = place.folder / "clock.new"
         aside.write_text(jump)
-        os.replace(aside, offset)
+        aside.replace(offset)
         place.wait_loaded(before, seconds=10)
         assert quiet <= time.monotonic() - begun < quiet + 5, "the jump made it hurry or wait"
         begun = time.monotonic()

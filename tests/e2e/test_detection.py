@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.harness import Place, Process, need_root, put, sales, until
+
+from e2e.harness import Place, Process, put, sales, until
+from e2e.host import need_root
 
 QUIET, GRACE = 0.4, 1.5
 SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.postgres import Cluster, NoServerError
+
 from e2e.harness import Place, put, sales, until
 from e2e.proxy import Cut, Proxy
-from support.postgres import Cluster, NoServerError
 
 pytestmark = pytest.mark.postgres
 A, B = "sales_data_20250301_a.csv", "sales_data_20250301_b.csv"
@@ -33,14 +34,15 @@ def _each_row_once(place: Place, *names: str) -> None:
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])
-@pytest.mark.parametrize("times", [1, 3])
-def test_connection_lost_during_commit(pg_place: Place, cut: Cut, times: int) -> None:
+def test_connection_lost_during_commit(pg_place: Place, cut: Cut) -> None:
+    """Twice: in its way, before, the same delivery is hit again; after, it is the next one's."""
+    times = 2
     with Proxy(pg_place.url, cut, times) as proxy:
         put(pg_place.inbox, A, sales("A", 5, bad=1))
         put(pg_place.inbox, B, sales("B", 5, bad=1))
         drain = pg_place.start("drain", "--json", database__url=proxy.through)
         assert drain.end() == 1, drain.tail()
-    assert proxy.cuts == (times if cut == "before" else min(times, 2))
+    assert proxy.cuts == times
     _each_row_once(pg_place, A, B)
     assert len(drain.said("step_retried")) == proxy.cuts
     # what became of a delivery is said, also when its COMMIT had to be looked up
@@ -54,10 +56,11 @@ def test_commit_that_never_gets_through(pg_place: Place) -> None:
     with Proxy(pg_place.url, "before", 10**6) as proxy:
         drain = pg_place.drain(69, database__url=proxy.through, retry__attempts="3")
         assert proxy.cuts == 3
-        assert pg_place.waiting() == [A]
+        # whether it is committed cannot be known here: it stays claimed, or goes back
+        assert [*pg_place.waiting(), *pg_place.claimed()] == [A]
         assert pg_place.ledger() == []
-        assert "live_feeds" in drain.tail()
-        daemon = pg_place.run(database__url=proxy.through, retry__attempts="2")
+        assert "Nothing was lost" in drain.tail()
+        daemon = pg_place.start("run", database__url=proxy.through, retry__attempts="2")
         paused = daemon.wait_said("intake_paused")
         assert paused["reason"] == "database"
         assert pg_place.archived(pg_place.errors) == []

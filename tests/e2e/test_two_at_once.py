@@ -62,8 +62,9 @@ def test_two_daemons(place: Place) -> None:
     _check(place, files)
 
 
-def test_one_daemon_gone_the_other_goes_on(place: Place) -> None:
+def test_one_daemon_gone_the_other_goes_on(sqlite_place: Place) -> None:
     """What a killed daemon had in hand is taken up at the next start; the other never notices."""
+    place = sqlite_place
     first, second = place.run(), place.run()
     files = _drop(place)
     first.wait_said("delivery_claimed")

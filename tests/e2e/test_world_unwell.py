@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from e2e.harness import Place, Process, fill, immutable, need_root, put, sales, tmpfs, until
 from support.postgres import Cluster, NoServerError
+
+from e2e.harness import Place, Process, put, sales, until
+from e2e.host import fill, immutable, need_root, tmpfs
 
 A, B, C = (f"sales_data_20250301_{letter}.csv" for letter in "abc")
 LARGE_ROWS = 120_000  # 7 MB: staged in a file of its own on SQLite
@@ -108,7 +110,7 @@ def test_full_disk_of_a_sqlite_database(sqlite_place: Place) -> None:
         place.drain(69, retry__attempts="2")
         assert sorted([*place.waiting(), *place.claimed()]) == [A, B]
         _nothing_blamed(place)
-        daemon = place.run(retry__attempts="2")
+        daemon = place.start("run", retry__attempts="2")
         assert daemon.wait_said("intake_paused", 30)["reason"] == "database"
         assert place.claimed() == [A]
         ballast.unlink()
@@ -130,7 +132,7 @@ def _fills_up(place: Place, disk: Path) -> None:
     place.drain(69, retry__attempts="2")
     assert [*place.waiting(), *place.claimed()] == [A]
     _nothing_blamed(place)
-    daemon = place.run(retry__attempts="2")
+    daemon = place.start("run", retry__attempts="2")
     assert daemon.wait_said("intake_paused", 30)["reason"] == "database"
     ballast.unlink()
     _resumes(place, daemon, "database")
@@ -257,7 +259,7 @@ def test_no_way_back_into_the_inbox(sqlite_place: Place) -> None:
             and len(place.ledger(A)) == 2
         ),
         10,
-        f"both loaded; claimed: {place.claimed()}",
+        lambda: f"both loaded; claimed: {place.claimed()}",
     )
     assert daemon.stop() == 0
     place.assert_clean()
@@ -292,11 +294,19 @@ def test_archive_on_another_filesystem(sqlite_place: Place) -> None:
     assert place.scalar("SELECT COUNT(*) FROM live_sales_data") == 3
 
 
+def _swapped(inbox: Path) -> bool:
+    inbox.rmdir()
+    try:
+        inbox.write_text("not a folder")
+    except IsADirectoryError:
+        return False
+    return True
+
+
 def test_inbox_replaced_by_a_file(sqlite_place: Place) -> None:
     place = sqlite_place
     daemon = place.run(settle__scan_seconds="0.5")
-    place.inbox.rmdir()
-    place.inbox.write_text("not a folder")
+    until(lambda: _swapped(place.inbox), what="a file in the inbox's place: the daemon makes the folder anew")
     daemon.wait_said("inbox_missing")
     daemon.wait_said("intake_paused")
     place.inbox.unlink()

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.dump import dump
 from support.files import DEMAND, INVENTORY, SALES, SALES_WITH_TRANSACTION, csv_bytes
@@ -14,8 +14,9 @@ from daemon.outcomes import Loaded
 from handlers.errors import FileError
 
 PROPERTY = settings(
-    max_examples=12,
+    max_examples=30,
     deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -149,6 +150,16 @@ def test_retracting_takes_rejects_products_and_first_days_back(store):
     assert dump(store.engine, ledger=False) == before
 
 
+# shows a defect until it is mended: rows that step back do not correct `products`
+def test_a_product_whose_only_sale_moves_to_a_later_day_is_first_seen_then(store):
+    for source, day in (("noon", "01"), ("night", "02")):
+        row = f"2025-06-{day},A,pos,1,2.50,,,,s1,T1"
+        load(store, f"sales_data_20250601_{source}.csv", csv_bytes(SALES_WITH_TRANSACTION, [row]))
+    found = dump(store.engine)
+    assert [row["day"] for row in found["sales_daily"]] == ["2025-06-02"]
+    assert [row["first_seen"] for row in found["products"]] == ["2025-06-02"]
+
+
 @PROPERTY
 @given(kept=files, gone=feed_files)
 def test_loading_and_retracting_is_as_if_it_had_never_come(store, kept, gone):
@@ -193,6 +204,7 @@ def test_retracting_everything_in_any_order_leaves_empty_tables(store, chosen, s
     assert all(rows == [] for rows in dump(store.engine, ledger=False).values())
 
 
+# shows a defect until it is mended: ROUND of a double is not the same in both
 @pytest.mark.postgres
 def test_signals_of_many_decimals_round_alike_in_both_databases(databases, tmp_path):
     from daemon.store import Store  # noqa: PLC0415

@@ -68,6 +68,7 @@ def test_a_fault_at_any_statement_changes_nothing_and_a_retry_is_right(store, fe
     assert found == expected.tables()
 
 
+# shows a defect until it is mended: the connection goes back to the pool within its transaction
 def test_a_commit_that_fails_changes_nothing_and_a_retry_is_right(store, monkeypatch):
     header, first, _, correction = HISTORIES["inventory"]
     name = "inventory_data_20250601.csv"

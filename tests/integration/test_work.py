@@ -5,11 +5,12 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from conftest import make_settings, serving
 from sqlalchemy import event
 from support.faults import statements
 from support.files import DEMAND, INVENTORY, SALES_WITH_TRANSACTION, csv_bytes, drop
-from support.loading import load
 
+from daemon.store import Store
 from daemon.store.schema import METADATA
 
 HEADERS = {"sales": SALES_WITH_TRANSACTION, "inventory": INVENTORY, "demand": DEMAND}
@@ -45,15 +46,12 @@ def test_a_delivery_takes_as_many_statements_after_a_long_history_as_after_a_sho
         assert max(numbers) < 70, (feed, numbers)
 
 
+# shows a defect until it is mended: the hash is looked up without its index, empty days are sought everywhere
 @pytest.mark.parametrize("feed", HEADERS)
-def test_no_statement_of_a_commit_walks_through_a_table_that_grows(databases, tmp_path, feed):
-    from daemon.store import Store  # noqa: PLC0415
-
-    store = Store.open(databases.sqlite(tmp_path))
+def test_no_statement_of_a_delivery_walks_through_a_table_that_grows(databases, tmp_path, feed):
+    url = databases.sqlite(tmp_path)
+    store = Store.open(url)
     day = date(2025, 1, 2)
-    for number in range(3):
-        content = csv_bytes(HEADERS[feed], rows_of(feed, day, number))
-        load(store, f"{feed}_data_20250102_{number}.csv", content)
     walked: list[str] = []
     explained: list[str] = []
 
@@ -64,17 +62,27 @@ def test_no_statement_of_a_commit_walks_through_a_table_that_grows(databases, tm
         plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
         walked.extend(f"{detail}: {statement}" for *_, detail in plan if grows(statement, detail))
 
-    event.listen(store.engine, "before_cursor_execute", explain)
-    # a correction, with rows that step back and rows that come again
-    content = csv_bytes(
-        HEADERS[feed], rows_of(feed, day, 9)[1:] + rows_of(feed, day + timedelta(days=1), 10)[:1]
-    )
-    load(store, f"{feed}_data_20250102_1.csv", content)
-    load(store, f"{feed}_data_20250102_2.csv", content.replace(b"C", b"D"))
-    event.remove(store.engine, "before_cursor_execute", explain)
+    with serving(make_settings(tmp_path / "data", url), store) as made:
+
+        def deliver(number: int, content: bytes) -> None:
+            drop(made.folders.inbox, f"{feed}_data_20250102_{number}.csv", content)
+            made.drain()
+
+        for number in range(3):
+            deliver(number, csv_bytes(HEADERS[feed], rows_of(feed, day, number)))
+        event.listen(store.engine, "before_cursor_execute", explain)
+        # a correction, with rows that step back, rows that come again and rejects; again; a duplicate; a refusal
+        rows = [*rows_of(feed, day, 9)[1:], *rows_of(feed, day + timedelta(days=1), 10)[:1], "never,A,,,,,,"]
+        deliver(1, csv_bytes(HEADERS[feed], rows))
+        deliver(2, csv_bytes(HEADERS[feed], rows).replace(b"C", b"D"))
+        deliver(2, csv_bytes(HEADERS[feed], rows))
+        deliver(2, csv_bytes(HEADERS[feed], rows[-1:]))
+        event.remove(store.engine, "before_cursor_execute", explain)
+    assert (made.summary.loaded, made.summary.partial) == (3, 2)
+    assert (made.summary.duplicate, made.summary.refused) == (1, 1)
     store.close()
-    assert len(explained) > 30
-    assert walked == []
+    assert len(explained) > 60
+    assert sorted(set(walked)) == [], "\n".join(sorted(set(walked)))
 
 
 def grows(statement: str, detail: str) -> bool:

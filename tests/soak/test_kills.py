@@ -21,7 +21,7 @@ def place(tmp_path: Path, database_url: str) -> Iterator[Place]:
 @pytest.mark.timeout(3600)
 def test_two_hundred_kills(place: Place) -> None:
     tally = kill_loop(place, kills=KILLS, seed=20250301, large_every=15)
-    print(f"{place.url.partition(':')[0]}: {tally}")
+    print(f"{place.url.partition(':')[0]}: {tally}")  # noqa: T201  (the figure is the result)
     assert sum(tally[moment] for moment in MOMENTS) == KILLS
     assert tally["unfinished"] >= KILLS // 3, f"the kills came too late to prove anything: {tally}"
 
@@ -34,7 +34,7 @@ def test_killed_at_every_system_call(place: Place) -> None:
     process, seen = traced(place, calls)
     assert process.popen.returncode == 1, process.tail()
     reached = sum(killed_and_resumed(place, mix, call, calls) for call in seen)
-    print(f"{place.url.partition(':')[0]}: killed at {reached} of {len(seen)} calls")
+    print(f"{place.url.partition(':')[0]}: killed at {reached} of {len(seen)} calls")  # noqa: T201
     # the folders of the month are there by now, and SQLite's files are not: a few calls come only the first time
     assert reached >= len(seen) * 0.8
     mix.check(place)

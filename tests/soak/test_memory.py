@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks import sales_file
 from e2e.harness import Place
+
+from benchmarks import sales_file
 
 MOST = 500 << 20  # bytes of RSS
 

@@ -301,6 +301,22 @@ def test_a_sum_of_sales_is_what_a_person_would_add_up():
     }
 
 
+@quick
+@given(st.lists(st.integers(1, 10**8), min_size=1, max_size=200))
+def test_sums_of_money_are_exact(ten_thousandths):
+    """0.57 is not a number a double holds: it must count as 5 700, not as 5 699."""
+    ten_thousandths = [5_700, 11_000, 2_900, 10_001, *ten_thousandths]
+    rest = ["", "", "", "", ""]
+    rows = [
+        ["2021-01-02", f"P{k % 7}", "pos", "1", f"{n // 10_000}.{n % 10_000:04}", *rest]
+        for k, n in enumerate(ten_thousandths)
+    ]
+    found = SALES.daily.summarise(checked(SALES, rows).rows).to_pylist()
+    assert {row["product_id"]: row["revenue_e4"] for row in found} == {
+        f"P{k}": sum(ten_thousandths[k::7]) for k in range(min(7, len(rows)))
+    }
+
+
 @pytest.mark.parametrize("count", [1, 100, 5_000, 9_300, 60_000])
 def test_a_sum_of_the_largest_revenues_is_right_or_refused(count):
     """What passes the bound of a row must not wrap around as a sum: 2**63 ten-thousandths are 9 223 such rows."""

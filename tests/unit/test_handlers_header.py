@@ -51,8 +51,9 @@ def test_delimiters_inside_of_a_name_do_not_mislead(delimiter, other):
     assert header.unknown == (name,)
 
 
-def test_the_delimiter_is_that_of_the_known_names_not_the_most_frequent():
-    header = read_header(";".join([*REQUIRED, "a,b,c,d,e,f,g,h"]), SALES)
+@pytest.mark.parametrize("change", [str.lower, str.upper, str.title])
+def test_the_delimiter_is_that_of_the_known_names_not_the_most_frequent(change):
+    header = read_header(";".join([*map(change, REQUIRED), "a,b,c,d,e,f,g,h"]), SALES)
     assert (header.delimiter, header.unknown) == (";", ("a,b,c,d,e,f,g,h",))
 
 
