@@ -192,11 +192,14 @@ class Service:
             self.inbox.look(list(self.inbox.waiting))
             offset = self._notice_clock(offset)
             overdue = time.monotonic() - last_scan >= self.settings.settle.scan_seconds
-            wanted, self.scan_wanted = self.scan_wanted, False
             unwell = watcher is not None and not watcher.is_well()
-            if unwell or overdue or wanted:
+            if unwell or overdue or self.scan_wanted:
+                self.scan_wanted = False  # before the scan: a request that comes meanwhile is for the next one
                 if unwell and watcher is not None and self.folders.inbox.is_dir():
                     watcher.rebuild()
+                if self.left_behind:
+                    self.left_behind = False
+                    self._recover(patient=True)
                 self._scan()
                 last_scan = time.monotonic()
 
