@@ -194,7 +194,8 @@ class Service:
             overdue = time.monotonic() - last_scan >= self.settings.settle.scan_seconds
             unwell = watcher is not None and not watcher.is_well()
             if unwell or overdue or self.scan_wanted:
-                self.scan_wanted = False  # before the scan: a request that comes meanwhile is for the next one
+                # before the scan: a request that comes meanwhile is for the next one
+                self.scan_wanted = False
                 if unwell and watcher is not None and self.folders.inbox.is_dir():
                     watcher.rebuild()
                 if self.left_behind:
