@@ -78,6 +78,11 @@ def _move_to_free_name(
     raise AssertionError("names do not end")
 
 
+def rejects_path(archive_path: str) -> str:
+    """Where the rejects of a file with this ``archive_path`` lie, relative to the data folder."""
+    return f"errors/{Path(archive_path).name}.rejects.csv"
+
+
 def _companion(outcome: Outcome) -> str:
     """The ending of what lies beside a file in ``errors/``."""
     match outcome:

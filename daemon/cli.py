@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import sys
+import time
 import types
 import warnings
 from collections.abc import Iterator
@@ -114,8 +115,8 @@ def _service(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
     store = Store.open(settings.database_url, busy_timeout_seconds=settings.database.busy_timeout_seconds)
     service = Service(settings, store)
 
-    def ask_to_stop(_number: int, _frame: object) -> None:
-        service.request_stop()
+    def ask_to_stop(number: int, _frame: object) -> None:
+        service.request_stop(signal.Signals(number).name)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
@@ -138,8 +139,14 @@ def run(config: Path | None) -> int:
     from daemon.logs import emit  # noqa: PLC0415
 
     with _service(config) as service:
+        begun = time.monotonic()
         summary = service.run()
-        emit(Event.DAEMON_STOPPED, reason="signal", deliveries=summary.deliveries)
+        emit(
+            Event.DAEMON_STOPPED,
+            reason=service.stop_reason,
+            deliveries=summary.deliveries,
+            uptime_seconds=round(time.monotonic() - begun, 1),
+        )
     return 0
 
 

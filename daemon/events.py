@@ -41,7 +41,6 @@ class Event(StrEnum):
     DAEMON_STARTED = "daemon_started", "info", "The process has read its configuration and begins.", "version", "pid", "config", "data_dir", "database"
     DAEMON_READY = "daemon_ready", "info", "Recovery is finished and the inbox is being watched.", "startup_seconds", "waiting"
     DAEMON_STOPPED = "daemon_stopped", "info", "The process ends; the delivery in hand was finished.", "reason", "deliveries", "uptime_seconds"
-    STOP_REQUESTED = "stop_requested", "info", "A signal asked the daemon to stop.", "signal"
     DATABASE_MIGRATED = "database_migrated", "info", "The tables were brought to the version this program needs.", "from_revision", "to_revision", "seconds"
 
     # A delivery, in the order of its way

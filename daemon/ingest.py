@@ -135,6 +135,8 @@ def ingest(
         rejects = store.rejects(outcome.delivery_id)
         path = archive.file_away(folders, claim, outcome, row, rejects)
         store.filed(outcome.delivery_id, path)
+        if isinstance(outcome, Loaded) and outcome.partial:
+            emit(Event.REJECTS_WRITTEN, path=archive.rejects_path(path), rows=outcome.counts.rejected)
         emit(Event.DELIVERY_FILED, path=path)
         return outcome
 

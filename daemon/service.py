@@ -95,6 +95,7 @@ class Service:
     store: Store
     stop: Flag = field(default_factory=Flag)
     wake: Flag = field(default_factory=Flag)
+    stop_reason: str = ""
     scan_wanted: bool = False
     left_behind: bool = False
     summary: Summary = field(default_factory=Summary)
@@ -109,8 +110,9 @@ class Service:
         self.inbox = Inbox(self.folders.inbox, self.settings.settle)
         self.rules = Rules.of(self.settings)
 
-    def request_stop(self) -> None:
+    def request_stop(self, reason: str = "asked") -> None:
         """Finish the delivery in hand, then end. Safe in a signal handler."""
+        self.stop_reason = reason
         self.stop.set()
         self.wake.set()
 

@@ -1,11 +1,14 @@
 """Bringing a database to the present form, by Alembic."""
 
+import time
 from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.engine import Connection
 
 from daemon.errors import ConfigError
+from daemon.events import Event
+from daemon.logs import emit
 
 HEAD = "0001"  # the newest migration; known here so that a start need not import Alembic
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -32,7 +35,10 @@ def migrate(engine: Engine) -> bool:
                 f"the database has version {found}, made by a newer release; this one knows up to {HEAD}: "
                 "install the newer release again, or restore a backup of the older one"
             )
+        begun = time.monotonic()
         _upgrade(connection)
+    seconds = round(time.monotonic() - begun, 3)
+    emit(Event.DATABASE_MIGRATED, from_revision=found, to_revision=HEAD, seconds=seconds)
     return True
 
 

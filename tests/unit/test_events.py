@@ -215,3 +215,9 @@ def test_bypassing_the_list_is_found(source: str, complaint: str) -> None:
 )
 def test_right_calls_pass(source: str) -> None:
     assert list(complaints(source)) == []
+
+
+def test_each_event_is_said_somewhere() -> None:
+    sources = [path for path in (ROOT / "daemon").rglob("*.py") if path.name != "events.py"]
+    said = "\n".join(path.read_text() for path in sources)
+    assert [event.name for event in Event if f"Event.{event.name}" not in said] == []

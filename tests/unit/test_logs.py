@@ -580,7 +580,7 @@ def test_logging_inside_a_logging_call_does_not_deadlock() -> None:
     source = """
 def trace(frame, kind, argument):
     if frame.f_code.co_name == "put":
-        logs.emit(Event.STOP_REQUESTED)
+        logs.emit(Event.DELIVERY_FILED)
     return trace
 sys.settrace(trace)
 for number in range(1_000):
@@ -597,4 +597,4 @@ print("worked")
     assert output == b"worked\n"
     events = [line["event"] for line in parsed(log)]
     assert events.count("delivery_seen") == 1_000
-    assert events.count("stop_requested") > 1_000
+    assert events.count("delivery_filed") > 1_000
