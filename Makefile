@@ -3,6 +3,8 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
+# Processes that run tests at the same time.
+JOBS ?= 2
 ARGS ?=
 # More for `uv sync`, such as --no-dev for a machine where the program only runs.
 SYNC ?=
@@ -30,7 +32,7 @@ demo: $(STAMP) ## make sample data, broken files too, load it, and show what bec
 
 test: $(STAMP) system-packages ## run the tests and report coverage; PYTEST_ARGS='-k word' chooses
 	@mkdir -p build && rm -f build/tests.xml .coverage .coverage.*
-	$(BIN)/coverage run -m pytest --junitxml=build/tests.xml $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal --junitxml=build/tests.xml $(PYTEST_ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --skip-covered --skip-empty
 	@$(BIN)/python -c "import xml.etree.ElementTree as tree; \
 	s = tree.parse('build/tests.xml').getroot().find('testsuite').attrib; \
@@ -70,7 +72,7 @@ clean: ## remove everything that was made here, .venv/ and ./demo too
 
 $(STAMP): $(UV_STAMP) pyproject.toml uv.lock
 	@echo "installing what uv.lock names into .venv/"
-	@$(UV) sync --quiet --frozen --python .uv/bin/python --extra postgres $(SYNC)
+	@$(UV) sync --quiet --frozen --compile-bytecode --python .uv/bin/python --extra postgres $(SYNC)
 	@touch $@
 
 $(REAL_STAMP): $(STAMP)

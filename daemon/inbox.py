@@ -144,9 +144,10 @@ class Inbox:
         patience = self.settle.quiet_seconds
         if seen.said & {"no_final_newline", "nul_tail"}:
             patience = max(patience, self.settle.grace_seconds)
-        due = seen.since + patience
-        # past its time it is held up by a writer: ask again now and then
-        return due if due > self.clock() else self.clock() + 0.25
+        due, now = seen.since + patience, self.clock()
+        if due > now or seen.looks < 2:  # noqa: PLR2004
+            return due
+        return now + 0.25  # past its time it is held up by a writer: ask again now and then
 
     def _is_complete(self, name: str, seen: _Seen, now: float) -> bool:
         age = now - seen.since
