@@ -32,7 +32,7 @@ demo: $(STAMP) ## make sample data, broken files too, load it, and show what bec
 
 test: $(STAMP) system-packages ## run the tests and report coverage; PYTEST_ARGS='-k word' chooses
 	@mkdir -p build && rm -f build/tests.xml .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal --junitxml=build/tests.xml $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist load --junitxml=build/tests.xml $(PYTEST_ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --skip-covered --skip-empty
 	@$(BIN)/python -c "import xml.etree.ElementTree as tree; \
 	s = tree.parse('build/tests.xml').getroot().find('testsuite').attrib; \

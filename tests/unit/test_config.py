@@ -105,7 +105,7 @@ class TestSources:
                 if "patterns" in key
                 else "cp1252"
                 if "encoding" in key
-                else "0.5"
+                else "0.25"
                 if "share" in key
                 else "17"
             )
