@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -26,6 +27,7 @@ MOVES = (
     "?mkdir",
     "mkdirat",
 )
+WRITES = ("pwrite64",)  # SQLite's pages; the last one before a sync commits, as far as a killed process goes
 MESSAGES = ("sendto", "recvfrom")  # to and from PostgreSQL
 
 
@@ -40,7 +42,7 @@ def need_strace() -> None:
 
 def calls_of(place: Place) -> tuple[str, ...]:
     """The system calls at which it matters to die."""
-    return MOVES if place.url.startswith("sqlite") else (*MOVES, *MESSAGES)
+    return (*MOVES, *(WRITES if place.url.startswith("sqlite") else MESSAGES))
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def traced(place: Place, calls: tuple[str, ...], kill: Call | None = None) -> tu
     Returns:
         The ended process, and the calls of its main thread that strace saw.
     """
+    place.engine.dispose()  # or SQLite would keep its files, and the calls would not be the same each time
     log = place.folder / "strace.txt"
     inject = [] if kill is None else ["-e", f"inject={kill.name}:signal=SIGKILL:when={kill.number}"]
     wrap = ("strace", "-f", "-qq", "-s", "200", "-o", str(log), "-e", f"trace={','.join(calls)}")
@@ -79,17 +82,31 @@ def traced(place: Place, calls: tuple[str, ...], kill: Call | None = None) -> tu
 
 
 def decisive(seen: list[Call]) -> list[Call]:
-    """Of the first file: the call after its claim, its COMMIT and the call after that, the call after its move."""
-    found: list[Call] = []
-    at = 0
-    for pattern in (
-        r"rename.*live_feeds/sales.*\.work",
-        r"(fdatasync|sendto.*COMMIT)",
-        r"renameat2.*processed",
-    ):
-        at = next(n for n, call in enumerate(seen) if n > at and re.match(pattern, call.text))
-        found += seen[at : at + 2] if "COMMIT" in pattern else seen[at + 1 : at + 2]
-    return found
+    """Of the first file: just after its claim, just before and after its COMMIT, just after its move."""
+
+    def first(pattern: str, begin: int = 0) -> int:
+        return next(n for n, call in enumerate(seen) if n >= begin and re.match(pattern, call.text))
+
+    claim = first(r"rename.*live_feeds/sales.*\.work")
+    move = first(r"renameat2.*processed", claim)
+    commit = [n for n in commits(seen) if claim < n < move][-1]
+    return [seen[n] for n in (claim + 1, commit, commit + 1, move + 1)]
+
+
+def commits(seen: list[Call]) -> list[int]:
+    """Where a transaction is committed: the last write before a sync, or the message that says so."""
+    return [
+        n
+        for n, (call, following) in enumerate(pairwise(seen))
+        if (call.name == "pwrite64" and following.name == "fdatasync")
+        or re.match(r"sendto.*COMMIT", call.text)
+    ]
+
+
+def worth_dying_at(seen: list[Call]) -> list[Call]:
+    """All calls but the writes in the middle of a transaction."""
+    last = set(commits(seen))
+    return [call for n, call in enumerate(seen) if call.name != "pwrite64" or n in last]
 
 
 def killed_and_resumed(place: Place, mix: Mix, kill: Call, calls: tuple[str, ...]) -> bool:
