@@ -4,6 +4,7 @@ claim → fingerprint → route → read and check → one transaction → file 
 """
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -184,7 +185,12 @@ def _settle_outcome(
 @contextlib.contextmanager
 def _opened(path: Path, limits: source.Limits) -> Iterator[int]:
     """A claimed file, if it may be read and is not too large."""
-    fd = source.open_regular(path)
+    try:
+        fd = source.open_regular(path)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EINVAL):  # it was one when it was looked at
+            raise FileError(FileReason.NOT_REGULAR, f"not opened: {error.strerror}") from error
+        raise
     try:
         size = os.fstat(fd).st_size
         if size > limits.file_bytes:

@@ -35,6 +35,11 @@ class FileReason(_Reason):
         "the daemon may not read the file",
         "Let the sender upload with group read permission (umask 027), chmod the file, then drop it again.",
     )
+    NOT_REGULAR = (
+        "not_regular",
+        "it is no regular file any more: a link, a pipe or a device took the place of one",
+        "Find out who put it there; only regular files are read, and links are never followed.",
+    )
     TOO_LARGE = (
         "too_large",
         "the file is larger than limits.max_file_bytes",

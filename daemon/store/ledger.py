@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
-from daemon.store.schema import DELIVERIES, LINE_BITS, REJECTS
+from daemon.store.schema import DELIVERIES, IS_LOADED, LINE_BITS, REJECTS
 from handlers.reasons import FileReason
 
 _C = DELIVERIES.c
-_IS_LOADED = text(
-    "status IN ('success', 'partial')"
-)  # to the letter as in the partial index, which it then uses
 LOADED = ("success", "partial")
 
 
@@ -82,7 +79,7 @@ def loaded_with(connection: Connection, sha256: str | None) -> int | None:
     """The delivery that brought these bytes, if one did."""
     if sha256 is None:
         return None
-    found = connection.execute(select(_C.id).where(_C.sha256 == sha256, _IS_LOADED).limit(1)).scalar()
+    found = connection.execute(select(_C.id).where(_C.sha256 == sha256, IS_LOADED).limit(1)).scalar()
     return None if found is None else int(found)
 
 
@@ -146,7 +143,7 @@ def rejects_of(connection: Connection, delivery_id: int, after_line: int, most: 
 def by_feed(connection: Connection, since: datetime) -> list[dict[str, Any]]:
     """Per feed (None: no feed's): deliveries by status, and the last one; rows loaded since a moment."""
     today = func.sum(_C.records_successful).filter(
-        _C.timestamp >= since.astimezone(UTC), _C.status.in_(LOADED)
+        _C.timestamp >= since.astimezone(UTC), _C.status.in_(LOADED), _C.superseded_by.is_(None)
     )
     summary = connection.execute(
         select(

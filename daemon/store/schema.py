@@ -126,13 +126,13 @@ DELIVERIES = Table(
     Column("delimiter", String(1)),
     sqlite_autoincrement=True,  # an id is never used again, also after its row is gone
 )
-_IS_LOADED = text("status IN ('success', 'partial')")
+IS_LOADED = text("status IN ('success', 'partial')")
 Index(
     "uq_data_ingestion_log_loaded_sha256",
     DELIVERIES.c.sha256,
     unique=True,
-    sqlite_where=_IS_LOADED,
-    postgresql_where=_IS_LOADED,
+    sqlite_where=IS_LOADED,
+    postgresql_where=IS_LOADED,
 )
 Index("ix_data_ingestion_log_slot", DELIVERIES.c.slot)
 _IS_UNFILED = text("archive_path IS NULL")
