@@ -47,6 +47,12 @@ class Additive:
     measures: tuple[str, ...]
     summarise: Callable[[Rows], pa.Table]
 
+    def merged(self, parts: Sequence[pa.Table]) -> pa.Table:
+        """Several summaries as one, with one row per key."""
+        grouped = pa.concat_tables(parts).group_by(list(self.keys))
+        sums = grouped.aggregate([(name, "sum") for name in self.measures])
+        return sums.rename_columns([*self.keys, *self.measures])
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:

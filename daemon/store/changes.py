@@ -187,9 +187,7 @@ class Changes:
     def _add(self, daily: Additive) -> None:
         if not self._sums:
             return
-        grouped = pa.concat_tables(self._sums).group_by(list(daily.keys))
-        sums = grouped.aggregate([(name, "sum") for name in daily.measures])
-        sums = sums.rename_columns([*daily.keys, *daily.measures])
+        sums = daily.merged(self._sums)
         self.manners.insert(self.connection, self._touched, sums)
         columns = ", ".join((*daily.keys, *daily.measures))
         updates = ", ".join(f"{m} = {daily.table}.{m} + excluded.{m}" for m in daily.measures)

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Loaded, Outcome
+from daemon.outcomes import Counts, Delivery, Dialect, Loaded, Outcome
 from daemon.store import ledger
 from daemon.store.changes import Changes
 from daemon.store.staging import Stage
@@ -31,9 +31,7 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
         return known
     twin = ledger.loaded_with(connection, delivery.sha256)
     if twin is not None:
-        details = {"message": f"the same bytes were loaded by delivery {twin}"}
-        key = ledger.record(connection, delivery, status="duplicate", details=details, duplicate_of=twin)
-        return Duplicate(key, twin)
+        return ledger.record_duplicate(connection, delivery, twin)
     previous = ledger.current_of(connection, delivery.slot)
     if previous is not None and stage.rows < least_share * previous.loaded:
         raise FileError(

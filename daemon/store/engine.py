@@ -1,6 +1,5 @@
 """Opening a database: durable settings, and errors told apart by whose fault they are."""
 
-import errno
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from daemon.errors import DatabaseUnavailable, TransientError
+from daemon.faults import PASSING
 from daemon.store.migrate import migrate
 from handlers.errors import FileError
 
@@ -22,27 +22,6 @@ if TYPE_CHECKING:
 
 # PostgreSQL's classes of errors that pass: serialization and deadlock, connection, shutdown, resources.
 _PASSING_STATES = ("40001", "40P01", "08", "57P0", "53", "55P03", "25006")
-# What may be wrong with a host and gets well again.
-_PASSING_ERRNOS = frozenset(
-    getattr(errno, name)
-    for name in [
-        "ENOSPC",
-        "EDQUOT",
-        "EIO",
-        "EROFS",
-        "EMFILE",
-        "ENFILE",
-        "ENOMEM",
-        "ESTALE",
-        "EACCES",
-        "EPERM",
-        "ENOLCK",
-        "EAGAIN",
-        "ENODEV",
-        "ENXIO",
-        "EBUSY",
-    ]
-)
 IMMEDIATE = {"begin": "IMMEDIATE"}
 
 
@@ -128,7 +107,7 @@ def is_worlds_fault(error: BaseException) -> bool:
     if isinstance(error, TransientError | PoolTimeout):
         return True
     if isinstance(error, OSError):
-        return error.errno in _PASSING_ERRNOS
+        return error.errno in PASSING
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True

@@ -62,6 +62,13 @@ def record(
     return int(key[0])
 
 
+def record_duplicate(connection: Connection, delivery: Delivery, of: int, seconds: float = 0.0) -> Duplicate:
+    """Writes the row of a delivery whose bytes delivery ``of`` had brought."""
+    details = {"message": f"the same bytes were loaded by delivery {of}"}
+    key = record(connection, delivery, status="duplicate", details=details, duplicate_of=of, seconds=seconds)
+    return Duplicate(key, of)
+
+
 def finish(connection: Connection, delivery_id: int, counts: Counts, seconds: float) -> None:
     """The final figures of a delivery that was loaded."""
     connection.execute(

@@ -196,9 +196,7 @@ class Stage:
         for name in daily.measures:
             if np.abs(np.asarray(parts[name]).astype(np.float64)).sum() > _MOST_SUM:
                 raise FileError(FileReason.SUM_TOO_LARGE, f"{name} adds up to more than {_MOST_SUM:,.0f}")
-        grouped = parts.group_by(list(daily.keys))
-        sums = grouped.aggregate([(name, "sum") for name in daily.measures])
-        return sums.rename_columns([*daily.keys, *daily.measures])
+        return daily.merged(self._sums)
 
     def _run(self, sql: str) -> CursorResult[*tuple[Any, ...]]:
         return self.connection.exec_driver_sql(sql)

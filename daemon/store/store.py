@@ -112,11 +112,7 @@ class Store:
     def duplicate(self, delivery: Delivery, of: int, seconds: float = 0.0) -> Duplicate:
         """Notes that a file's bytes were loaded before."""
         with self._writing() as connection:
-            details = {"message": f"the same bytes were loaded by delivery {of}"}
-            key = ledger.record(
-                connection, delivery, status="duplicate", details=details, duplicate_of=of, seconds=seconds
-            )
-        return Duplicate(key, of)
+            return ledger.record_duplicate(connection, delivery, of, seconds)
 
     def filed(self, delivery_id: int, archive_path: str) -> None:
         """Notes where a delivery's file lies now."""
