@@ -1,0 +1,42 @@
+"""Looking: ``status`` and ``check``. Nothing is changed."""
+
+import json
+from pathlib import Path
+
+import click
+
+from daemon.cli.shared import EXIT_REFUSED, EXIT_UNAVAILABLE, json_option, say, settings_of
+
+
+@click.command()
+@json_option()
+@click.pass_obj
+def status(config: Path | None, as_json: bool) -> int:
+    """Show, per feed: the last delivery, what waits, what was refused, rows of today; and the database."""
+    from daemon.render import status_text  # noqa: PLC0415
+    from daemon.status import picture  # noqa: PLC0415
+
+    found = picture(settings_of(config))
+    say(found, status_text, as_json=as_json)
+    return 0 if found["database"]["up"] else EXIT_UNAVAILABLE
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option("Print the verdicts as JSON.")
+@click.option("--most", default=20, show_default=True, help="Rejects shown per file; 0 for all.")
+@click.pass_obj
+def check(config: Path | None, files: tuple[Path, ...], as_json: bool, most: int) -> int:
+    """Say what would become of FILES, without loading or moving anything."""
+    from daemon.dry_run import dry_run  # noqa: PLC0415
+    from daemon.ingest import Rules  # noqa: PLC0415
+    from daemon.render import verdict_text  # noqa: PLC0415
+
+    rules = Rules.of(settings_of(config))
+    verdicts = [dry_run(path, rules, most) for path in files]
+    if as_json:
+        click.echo(json.dumps([verdict.as_dict() for verdict in verdicts], ensure_ascii=True))
+    else:
+        for verdict in verdicts:
+            click.echo(verdict_text(verdict))
+    return 0 if all(verdict.all_well for verdict in verdicts) else EXIT_REFUSED
