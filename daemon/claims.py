@@ -11,14 +11,16 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.files import Folders, move, sync_folder
+from daemon.outcomes import Arrival
 
 SCRATCH = "stage.db"
 _MARK = "claim-"
 _ROOM = "file"
+NOTHING_KNOWN = Arrival()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,14 @@ class Claim:
         folder: its folder.
         name: the file's name as the sender gave it; "" if the file has been filed away already.
         lock: the descriptor that holds the lock.
+        arrival: how the file came to be taken.
     """
 
     id: str
     folder: Path
     name: str
     lock: int
+    arrival: Arrival = NOTHING_KNOWN
 
     @property
     def room(self) -> Path:
@@ -53,9 +57,9 @@ class Claim:
         return self.folder / SCRATCH
 
 
-def take(folders: Folders, name: str) -> Claim | None:
+def take(folders: Folders, name: str, arrival: Arrival = NOTHING_KNOWN) -> Claim | None:
     """Claims a file of the inbox; None if it is not there any more."""
-    claim = _new(folders, name)
+    claim = replace(_new(folders, name), arrival=arrival)
     try:
         os.rename(folders.inbox / name, claim.path)  # noqa: PTH104  (names may be no UTF-8)
     except FileNotFoundError:

@@ -147,7 +147,9 @@ def _settle_outcome(
 ) -> Outcome:
     """Decides what becomes of a file, and commits it."""
     begun = time.monotonic()
-    delivery = Delivery(claim.id, display_name(claim.name), datetime.now(UTC), attempts=attempts)
+    delivery = Delivery(
+        claim.id, display_name(claim.name), datetime.now(UTC), attempts=attempts, arrival=claim.arrival
+    )
     reading = Reading()
     try:
         with _opened(claim.path, rules.limits) as fd:

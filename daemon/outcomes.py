@@ -7,6 +7,21 @@ from handlers.reasons import FileReason
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a file came to be taken; nothing is known of one that a dead process had claimed.
+
+    Attributes:
+        seen_at: when it was first seen in the inbox, UTC.
+        waited: why it was not taken at once, in the order in which it showed.
+        evidence: what told that it was complete: ``quiet``, ``lease``, ``rename``, ``marker``, ``manifest``.
+    """
+
+    seen_at: datetime | None = None
+    waited: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One file as it arrived.
 
@@ -19,6 +34,10 @@ class Delivery:
         feed: the owner of its name; None if there is none.
         slot: what it speaks for; None if it appends.
         attempts: how often it was begun.
+        arrival: how it came to be taken.
+        fixes: the delivery whose rejects it corrects.
+        extends: the delivery whose bytes it begins with.
+        retry_of: the delivery that brought the same bytes and was refused, or taken out again.
     """
 
     claim: str
@@ -29,6 +48,10 @@ class Delivery:
     feed: str | None = None
     slot: str | None = None
     attempts: int = 1
+    arrival: Arrival = Arrival()
+    fixes: int | None = None
+    extends: int | None = None
+    retry_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,12 @@ def record(
         "attempts": delivery.attempts,
         "encoding": dialect.encoding if dialect else None,
         "delimiter": dialect.delimiter if dialect else None,
+        "seen_at": delivery.arrival.seen_at,
+        "waited": ", ".join(delivery.arrival.waited) or None,
+        "evidence": ", ".join(delivery.arrival.evidence) or None,
+        "fixes": delivery.fixes,
+        "extends": delivery.extends,
+        "retry_of": delivery.retry_of,
     }
     key = connection.execute(insert(DELIVERIES).values(row)).inserted_primary_key
     if key is None:

@@ -124,6 +124,16 @@ DELIVERIES = Table(
     Column("attempts", Integer, nullable=False, server_default="1"),
     Column("encoding", String(32)),
     Column("delimiter", String(1)),
+    Column("seen_at", UtcTime),
+    Column("waited", Text),
+    Column("evidence", String(64)),
+    Column("filed_at", UtcTime),
+    Column("rejects_path", Text),
+    Column("fixes", BigInteger),
+    Column("extends", BigInteger),
+    Column("retry_of", BigInteger),
+    Column("forced_at", UtcTime),
+    Column("unloaded_at", UtcTime),
     sqlite_autoincrement=True,  # an id is never used again, also after its row is gone
 )
 IS_LOADED = text("status IN ('success', 'partial')")
@@ -135,12 +145,30 @@ Index(
     postgresql_where=IS_LOADED,
 )
 Index("ix_data_ingestion_log_slot", DELIVERIES.c.slot)
+Index("ix_data_ingestion_log_sha256", DELIVERIES.c.sha256)
 _IS_UNFILED = text("archive_path IS NULL")
 Index(
     "ix_data_ingestion_log_unfiled",
     DELIVERIES.c.id,
     sqlite_where=_IS_UNFILED,
     postgresql_where=_IS_UNFILED,
+)
+# few deliveries have these: the indexes cost nothing, and looking never walks through the history
+for _name in ("rejects_path", "fixes", "extends", "superseded_by"):
+    _given = text(f"{_name} IS NOT NULL")
+    Index(
+        f"ix_data_ingestion_log_{_name}",
+        DELIVERIES.c[_name],
+        sqlite_where=_given,
+        postgresql_where=_given,
+    )
+_APPENDS = text("slot IS NULL AND status IN ('success', 'partial')")
+Index(
+    "ix_data_ingestion_log_appended",
+    DELIVERIES.c.file_type,
+    DELIVERIES.c.id,
+    sqlite_where=_APPENDS,
+    postgresql_where=_APPENDS,
 )
 
 REJECTS = Table(
@@ -154,6 +182,7 @@ REJECTS = Table(
     Column("reason", String(32), nullable=False),
     Column("message", Text, nullable=False),
     Column("raw", Text, nullable=False),
+    Column("fixed_by", BigInteger),
 )
 
 PRODUCTS = Table(

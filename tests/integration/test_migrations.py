@@ -18,6 +18,15 @@ from daemon.store import create_database, open_engine
 from daemon.store.migrate import _SCRIPTS, HEAD, migrate
 from daemon.store.schema import METADATA
 
+SQLITE_SHAPE = (
+    # columns; hidden: 2 and 3 are computed ones, of which SQLite's kind does not matter
+    (
+        'SELECT m.name, x.cid, x.name, x.type, x."notnull", x.dflt_value, x.pk, min(x.hidden, 2), m.sql LIKE'
+        " '%AUTOINCREMENT%', m.sql LIKE '%WITHOUT ROWID%' FROM sqlite_master m, pragma_table_xinfo(m.name) x"
+        " WHERE m.type = 'table'"
+    ),
+    "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index'",
+)
 PG_SHAPE = (
     # columns
     (
@@ -38,12 +47,10 @@ def shape(url: str) -> list[tuple[object, ...]]:
     """Every column, index and constraint of a database, in the database's own words."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-            found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+            found = connection.execute(SQLITE_SHAPE[0]).fetchall()
+            indexes = connection.execute(SQLITE_SHAPE[1]).fetchall()
         # spaces are no difference, and SQLite computes on reading what PostgreSQL has to store
-        found = [
-            (*row[:3], re.sub(r"\bSTORED\b|\s+|(?<=[(),])|(?=[(),])", " ", row[3] or "").split())
-            for row in found
-        ]
+        found += [(*row[:2], re.sub(r"\s+|(?<=[(),])|(?=[(),])", " ", row[2] or "").split()) for row in indexes]
     else:
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
             found = [row for query in PG_SHAPE for row in connection.execute(query).fetchall()]
