@@ -4,9 +4,6 @@ Every step can be done again: names follow from the ledger, companions are rewri
 moved is found by its hash.
 """
 
-import csv
-import hashlib
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -15,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from daemon.claims import Claim
-from daemon.files import Folders, move, write_new
-from daemon.outcomes import Duplicate, Loaded, Outcome, Refused
+from daemon.files import Folders, move, sha256_of, write_new
+from daemon.outcomes import Loaded, Outcome, Refused
+from daemon.rejects_file import rejects_csv
+from handlers.fixes import rejects_name
 from handlers.route import EXTENSIONS
 
 _LONGEST = 180  # bytes of a name, so that ours with an id and a companion's ending stay under 255
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_REASON = ".reason.txt"
 
 
 def file_away(
@@ -45,51 +44,74 @@ def file_away(
     folder = _folder(folders, outcome, row["timestamp"])
     folder.mkdir(parents=True, exist_ok=True)
     name = safe_name(claim.name or row["file_name"])
-    ending = _companion(outcome)
+    ending = _companion(outcome, row)
     if _is_here(claim):
-        target = _move_to_free_name(folders, claim, folder, names(name, outcome.delivery_id), ending)
+        target = _move_to_free_name(folders, claim.path, folder, names(name, outcome.delivery_id), ending)
     else:
         # it was moved before a crash or an error: find out under which name
         places = [folder / n for n in islice(names(name, outcome.delivery_id), 20)]
-        target = next((p for p in places if p.exists() and _sha256(p) == row["sha256"]), places[0])
+        target = next((p for p in places if p.exists() and sha256_of(p) == row["sha256"]), places[0])
     beside = folders.errors / f"{target.name}{ending}"
     match outcome:
         case Refused():
             write_new(beside, [_reason_text(row).encode()])
-        case Loaded() if outcome.partial:
+        case Loaded() if ending:
             write_new(beside, rejects_csv(row, rejects))
-        case Loaded() | Duplicate():
-            pass
+        case _:
+            pass  # a fix has no rejects file of its own: see rejects_file.renew
     return target.relative_to(folders.data_dir).as_posix()
 
 
+def take_back(folders: Folders, row: Mapping[str, Any]) -> str | None:
+    """Moves the file of a delivery that was taken out from ``processed/`` to ``errors/``, with the reason beside it.
+
+    Safe to call again after a crash.
+
+    Returns:
+        Its new path, relative to the data folder; None if the file is nowhere any more.
+    """
+    was_at = row["error_details"]["unloaded"]["was_at"]
+    source = folders.data_dir / was_at if was_at else None
+    candidates = names(safe_name(row["file_name"]), row["id"])
+    if source is not None and source.exists():
+        target = _move_to_free_name(folders, source, folders.errors, candidates, _REASON)
+    else:  # moved before a crash, or removed
+        places = (folders.errors / name for name in islice(candidates, 20))
+        moved = next((p for p in places if p.exists() and sha256_of(p) == row["sha256"]), None)
+        if moved is None:
+            return None
+        target = moved
+    write_new(folders.errors / f"{target.name}{_REASON}", [_reason_text(row).encode()])
+    return target.relative_to(folders.data_dir).as_posix()
+
+
+def reason_file(path: Path) -> Path:
+    """What lies beside a refused file and says why."""
+    return path.with_name(f"{path.name}{_REASON}")
+
+
 def _move_to_free_name(
-    folders: Folders, claim: Claim, folder: Path, candidates: Iterator[str], ending: str
+    folders: Folders, source: Path, folder: Path, candidates: Iterator[str], ending: str
 ) -> Path:
-    """Moves the file under the first name that neither a file nor a companion in ``errors/`` has."""
+    """Moves a file under the first name that neither a file nor a companion in ``errors/`` has."""
     for name in candidates:
         if ending and os.path.lexists(folders.errors / f"{name}{ending}"):
             continue
         try:
-            move(claim.path, folder / name)
+            move(source, folder / name)
         except FileExistsError:
             continue
         return folder / name
     raise AssertionError("names do not end")
 
 
-def rejects_path(archive_path: str) -> str:
-    """Where the rejects of a file with this ``archive_path`` lie, relative to the data folder."""
-    return f"errors/{Path(archive_path).name}.rejects.csv"
-
-
-def _companion(outcome: Outcome) -> str:
+def _companion(outcome: Outcome, row: Mapping[str, Any]) -> str:
     """The ending of what lies beside a file in ``errors/``."""
     match outcome:
         case Refused():
-            return ".reason.txt"
-        case Loaded() if outcome.partial:
-            return ".rejects.csv"
+            return _REASON
+        case Loaded() if outcome.partial and row["fixes"] is None:
+            return rejects_name("")
         case _:
             return ""
 
@@ -127,54 +149,21 @@ def _split(name: str) -> tuple[str, str]:
     return name.removesuffix(extension), extension
 
 
-def _sha256(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def rejects_csv(row: Mapping[str, Any], rejects: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """The refused rows, to be corrected and dropped again, in pieces.
-
-    The columns that say why stand first, so that a row with too many cells keeps them all. A cell that a spreadsheet
-    would take for a formula is preceded by an apostrophe, unless it is a number.
-    """
-    header = (row["error_details"] or {}).get("header", [])
-    yield _line(["reject_line", "reject_reason", "reject_message", *header])
-    for reject in rejects:
-        cells = _cells(reject["raw"], row["delimiter"] or ",")
-        said = (str(reject["line"]), reject["reason"], reject["message"])
-        yield _line([*said, *(_harmless(cell) for cell in cells)])
-
-
-def _line(cells: list[str]) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue().encode()
-
-
-def _cells(raw: str, delimiter: str) -> list[str]:
-    try:
-        return next(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter, strict=True), [])
-    except csv.Error:
-        return [raw]
-
-
-def _harmless(cell: str) -> str:
-    text = cell.strip()
-    if not text.startswith(_FORMULA) and not cell.startswith(_FORMULA):
-        return cell
-    digits = text.lstrip("+-").replace(".", "", 1)
-    return cell if digits.isascii() and digits.isdigit() else f"'{cell}"
-
-
 def _reason_text(row: Mapping[str, Any]) -> str:
     details = row["error_details"] or {}
     lines = [
         f"file:        {row['file_name']}",
         f"delivery:    {row['id']}, arrived {row['timestamp']:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+    if "unloaded" in details:
+        why = details["unloaded"]["why"]
+        lines += [
+            f"reason:      unloaded at {row['unloaded_at']:%Y-%m-%d %H:%M:%S} UTC",
+            f"what:        an operator took it out of the database{': ' if why else ''}{why}",
+            "what to do:  nothing, or correct the file and drop it again",
+        ]
+        return "\n".join(lines) + "\n"
+    lines += [
         f"reason:      {details.get('reason', '')}",
         f"what:        {details.get('message', '')}",
         f"what to do:  {details.get('remedy', '')}",

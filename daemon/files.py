@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -98,6 +99,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sha256_of(path: Path) -> str | None:
+    """Of a file's bytes; None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def write_new(target: Path, content: Iterable[bytes]) -> None:

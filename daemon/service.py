@@ -17,15 +17,18 @@ from tenacity.stop import stop_base
 
 from daemon import claims
 from daemon.claims import Claim
-from daemon.errors import DatabaseUnavailable, OutcomeUnknown, TransientError
+from daemon.errors import ConfigError, DatabaseUnavailable, OutcomeUnknown, TransientError
 from daemon.events import Event
 from daemon.faults import world
 from daemon.files import Folders
+from daemon.filesystems import raise_if_apart
 from daemon.flag import Flag
+from daemon.hands import finish_unloads
 from daemon.inbox import Inbox
-from daemon.ingest import Rules, StillWritten, ingest
+from daemon.ingest import StillWritten, ingest
 from daemon.logs import bound, display_name, emit
 from daemon.outcomes import Duplicate, Loaded, Outcome, Refused
+from daemon.reading import Rules
 from daemon.settings import Settings
 from daemon.store import Store, is_worlds_fault
 from daemon.watch import Watcher
@@ -161,9 +164,8 @@ class Service:
         """Works until ``request_stop``."""
         begun = time.monotonic()
         self._when_well(self.folders.make)
-        watcher = Watcher(self.folders.inbox, self.wake)
-        watching = self.settings.settle.use_inotify and watcher.start()
-        emit(Event.WATCHER_STARTED, kind="inotify" if watching else "scan")
+        watcher = Watcher(self.folders.inbox, self.settings.settle, self.wake)
+        watcher.start()
         try:
             self._recover(patient=True)
             self._scan()
@@ -173,12 +175,12 @@ class Service:
                 waiting=len(self.inbox.waiting),
             )
             ready()
-            self._loop(watcher if self.settings.settle.use_inotify else None)
+            self._loop(watcher)
         finally:
             watcher.stop()
         return self.summary
 
-    def _loop(self, watcher: Watcher | None) -> None:
+    def _loop(self, watcher: Watcher) -> None:
         last_scan = time.monotonic()
         offset = time.time() - time.monotonic()
         while not self.stop.is_set():
@@ -186,20 +188,17 @@ class Service:
                 if self.stop.is_set():
                     return
                 self._deliver(name, patient=True)
-            until_scan = max(0.0, last_scan + self.settings.settle.scan_seconds - time.monotonic())
-            self.wake.wait(min(until_scan, self.inbox.next_look() or until_scan))
+            until_scan = max(0.0, last_scan + watcher.scan_seconds - time.monotonic())
+            self.wake.wait(min(until_scan, watcher.next_turn(), self.inbox.next_look() or until_scan))
             self.wake.clear()
-            if watcher is not None:
-                self.inbox.look(watcher.hints())
+            self.inbox.look(watcher.hints())
             self.inbox.look(list(self.inbox.waiting))
             offset = self._notice_clock(offset)
-            overdue = time.monotonic() - last_scan >= self.settings.settle.scan_seconds
-            unwell = watcher is not None and not watcher.is_well()
-            if unwell or overdue or self.scan_wanted:
+            missed = watcher.tend()  # before the scan: what comes after it is seen by the new watch
+            overdue = time.monotonic() - last_scan >= watcher.scan_seconds
+            if missed or overdue or self.scan_wanted:
                 # before the scan: a request that comes meanwhile is for the next one
                 self.scan_wanted = False
-                if unwell and watcher is not None and self.folders.inbox.is_dir():
-                    watcher.rebuild()
                 if self.left_behind:
                     self.left_behind = False
                     self._recover(patient=True)
@@ -353,7 +352,8 @@ class Service:
     # ---- the world
 
     def _recover(self, *, patient: bool) -> None:
-        """Takes up what a process that died had claimed."""
+        """Takes up what a process that died had claimed, or had taken out."""
+        finish_unloads(self.store, self.folders)
         for claim in claims.orphans(self.folders):
             with bound(delivery=claim.id, file=claim.name):
                 if not claim.name and self.store.outcome_of(claim.id) is None:
@@ -363,20 +363,30 @@ class Service:
             self._carry_through(claim, patient=patient)
 
     def _scan(self) -> None:
-        """A full look; a missing folder is made again, and said."""
+        """A full look. A missing folder is made again, one that is mounted elsewhere is waited for; both are said."""
+
+        def again() -> None:
+            try:
+                self.folders.make()
+            except ConfigError as error:  # the mounts changed while we run: they may change back
+                raise TransientError(str(error)) from error
+            raise_if_apart(self.folders.inbox, self.folders.work)
+            self.inbox.scan()
+
         try:
             self.inbox.scan()
         except OSError as error:
             begun = time.monotonic()
             path = str(self.folders.inbox)
             emit(Event.INBOX_MISSING, path=path, error=error.strerror or str(error))
-
-            def again() -> None:
-                self.folders.make()
-                self.inbox.scan()
-
             self._when_well(again)
-            emit(Event.INBOX_BACK, path=path, missing_seconds=round(time.monotonic() - begun, 3))
+            if not self.stop.is_set():
+                emit(Event.INBOX_BACK, path=path, missing_seconds=round(time.monotonic() - begun, 3))
+            return
+        try:
+            raise_if_apart(self.folders.inbox, self.folders.work)
+        except TransientError as error:
+            self._when_well(again, error)
 
     def _when_well(self, work: Callable[[], _T], error: TransientError | None = None) -> _T | None:
         """Does some work as soon as the world lets it, pausing intake meanwhile; None if asked to stop first."""

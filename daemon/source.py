@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,28 @@ def fingerprint(fd: int) -> Fingerprint:
     return Fingerprint(digest.hexdigest(), offset, stamp(before))
 
 
-def blocks(fd: int, compression: str, codec: str, limits: Limits) -> Iterator[bytes]:
+def prefixes(fd: int, sizes: Collection[int]) -> dict[int, str]:
+    """The SHA-256 of a file's first bytes, for each of some sizes."""
+    digest, offset, found = hashlib.sha256(), 0, {}
+    for size in sorted(sizes):
+        while offset < size and (data := os.pread(fd, min(1 << 20, size - offset), offset)):
+            digest.update(data)
+            offset += len(data)
+        found[size] = digest.hexdigest()
+    return found
+
+
+def lines_before(fd: int, end: int, codec: str, limits: Limits) -> int | None:
+    """How many physical lines of a plain file its first ``end`` bytes are; None if they end within a line."""
+    before, after = os.pread(fd, 2, max(0, end - 2)), os.pread(fd, 2, end)
+    whole = before.endswith((b"\n", b"\r", b"\n\0", b"\r\0"))
+    if not whole and not after.startswith((b"\n", b"\r", b"\0\n", b"\0\r")):
+        return None
+    count = sum(chunk.count(b"\n") for chunk in blocks(fd, "", codec, limits, end))
+    return count if whole else count + 1
+
+
+def blocks(fd: int, compression: str, codec: str, limits: Limits, end: int | None = None) -> Iterator[bytes]:
     r"""The file's text as UTF-8 with ``\\n`` line ends, in chunks cut anywhere.
 
     Args:
@@ -92,11 +113,12 @@ def blocks(fd: int, compression: str, codec: str, limits: Limits) -> Iterator[by
         compression: "", "gz" or "zst".
         codec: from ``choose_codec``.
         limits: of the unpacked size.
+        end: of a plain file, read only so many bytes.
 
     Raises:
         FileError: ``encoding``, ``gzip_corrupt``, ``gzip_too_big`` or ``nul_tail``.
     """
-    unpacked = _unpack(fd, compression, limits)
+    unpacked = _unpack(fd, compression, limits, end=end)
     last = b""
     try:
         for chunk in _with_newlines(_decode(unpacked, codec)):
@@ -169,10 +191,12 @@ def choose_codec(fd: int, compression: str, named: str | None, limits: Limits) -
     return "utf-8"
 
 
-def _unpack(fd: int, compression: str, limits: Limits, chunk: int = CHUNK) -> Iterator[bytes]:
+def _unpack(
+    fd: int, compression: str, limits: Limits, chunk: int = CHUNK, end: int | None = None
+) -> Iterator[bytes]:
     if compression == "":
         offset = 0
-        while data := os.pread(fd, chunk, offset):
+        while data := os.pread(fd, chunk if end is None else min(chunk, end - offset), offset):
             offset += len(data)
             yield data
         return

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 from daemon.errors import DatabaseUnavailable
 from daemon.files import Folders
 from daemon.inbox import Inbox
-from daemon.ingest import Rules
 from daemon.logs import display_name
+from daemon.reading import Rules
 from daemon.settings import Settings
 from daemon.store import Store
 from handlers.errors import FileError

@@ -1,5 +1,8 @@
 """Errors, named by what to do next."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from handlers.reasons import FileReason
 
 
@@ -16,12 +19,14 @@ class FileError(StockgripError):
     Attributes:
         reason: the stable code, for programs.
         message: what was found in this file, in a sentence, for people.
+        details: more about it, for the ledger: values that JSON can hold.
     """
 
-    def __init__(self, reason: FileReason, message: str) -> None:
+    def __init__(self, reason: FileReason, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.details = dict(details or {})
 
     @property
     def remedy(self) -> str:

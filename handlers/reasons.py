@@ -103,7 +103,22 @@ class FileReason(_Reason):
     SHRUNK = (
         "shrunk",
         "the correction has less than limits.min_correction_share of the rows it would replace: held for a person",
-        "Compare both files. If the smaller one is right, set limits.min_correction_share to 0, drop it again, set it back.",
+        "Look at the difference: stockgrip check FILE. If the smaller file is right: stockgrip retry --force FILE.",
+    )
+    STALE_REJECTS = (
+        "stale_rejects",
+        "a rejects file came back whose delivery is unknown, was replaced or was taken out",
+        "Keep the name a rejects file has in errors/. If its delivery was replaced, correct the newer one's rejects instead.",
+    )
+    MANIFEST_MISMATCH = (
+        "manifest_mismatch",
+        "the file is not what the manifest beside it says: other bytes, size, rows or totals",
+        "Ask the sender which is right. If the file is, remove its manifest from errors/ and retry; else let it be sent again.",
+    )
+    BAD_MANIFEST = (
+        "bad_manifest",
+        "the manifest beside the file cannot be read",
+        "Correct or remove the manifest in errors/, then retry the file; docs/senders.md shows how one is written.",
     )
     INTERNAL_ERROR = (
         "internal_error",
@@ -153,6 +168,11 @@ class RowReason(_Reason):
         "duplicate_key",
         "a later row of the same file has the same key; the later one was loaded",
         "Nothing to do if the later row is right.",
+    )
+    NO_SUCH_REJECT = (
+        "no_such_reject",
+        "reject_line names no row that was rejected, or names one twice",
+        "Keep the column reject_line as it was written; drop rows that are new in a file of their own.",
     )
     RESERVED_OVER_STOCK = (
         "reserved_over_stock",

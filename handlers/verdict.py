@@ -23,23 +23,27 @@ class Tolerance:
     correction: float = 0.5
 
 
-def judge(valid: int, reasons: Mapping[str, int], tolerance: Tolerance) -> None:
+FORCED = Tolerance(rejects=2**62, share=1.0, correction=0.0)
+
+
+def judge(valid: int, reasons: Mapping[str, int], tolerance: Tolerance, known: int = 0) -> None:
     """Passes a file, or refuses it as a whole.
 
     Args:
         valid: rows that may be loaded.
         reasons: refused rows by reason.
         tolerance: how many may be refused.
+        known: rows that an earlier delivery has brought.
 
     Raises:
         FileError: ``empty``, ``no_valid_rows`` or ``too_many_rejects``.
     """
     rejected = sum(reasons.values())
-    read = valid + rejected
+    read = valid + rejected + known
     if read == 0:
         raise FileError(FileReason.EMPTY, "the file has a header and no row")
     most = ", ".join(f"{n} x {reason}" for reason, n in list(reasons.items())[:4])
-    if valid == 0:
+    if valid + known == 0:
         raise FileError(FileReason.NO_VALID_ROWS, f"all {read} rows were rejected: {most}")
     # a share such as 0.29 is a little less in binary: 29 of 100 rows are still within it
     allowed = max(tolerance.rejects, math.floor(tolerance.share * read + 1e-9))

@@ -16,8 +16,9 @@ from daemon.claims import Claim
 from daemon.config import load_settings
 from daemon.errors import TransientError
 from daemon.files import Folders
-from daemon.ingest import Rules, ingest
+from daemon.ingest import ingest
 from daemon.outcomes import Loaded, Outcome
+from daemon.reading import Rules
 from daemon.service import Service
 from daemon.settings import Settings
 from daemon.store import Store

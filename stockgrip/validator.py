@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from daemon.dry_run import dry_run
-from daemon.ingest import Rules
+from daemon.reading import Rules
 from daemon.settings import Settings
 from stockgrip.pipeline import chosen, file_error, known_feed, owning, row_error
 from stockgrip.results import Validation

@@ -16,6 +16,7 @@ from daemon.store.bulk import Manners
 from daemon.store.schema import DAILY, LINE_BITS
 from daemon.store.staging import REJECTS, Stage, sql_kind
 from handlers.feed import Additive, Feed, Fold, Snapshot, names
+from handlers.fixes import FIXED_LINE
 
 _CHUNK = 50_000  # rows read back at a time
 _CHOSEN = "id IN (SELECT id FROM chosen)"
@@ -58,27 +59,72 @@ class Changes:
             self._sums.append(stage.sums())
         else:
             self._touch(stage.table, "")
+        return same
+
+    def reject(self, delivery_id: int) -> None:
+        """Stores the staged rejects."""
         reject = "column_name, value, reason, message, raw"
         self._run(
             f"INSERT INTO rejected_rows (id, {reject})"
             f" SELECT {delivery_id << LINE_BITS} + line, {reject} FROM {REJECTS}"
         )
+
+    def join(self, stage: Stage, delivery_id: int) -> int:
+        """Stores staged rows among those of an earlier delivery, each on the line that ``reject_line`` says.
+
+        Returns:
+            How many of them another delivery has with the same values.
+        """
+        stage.number_repeats(self._after_last_number(delivery_id))
+        columns = ", ".join(self._columns)
+        row_id = f"{delivery_id << LINE_BITS} + {FIXED_LINE}"
+        self._run(f"INSERT INTO {self._shadow} (id, {columns}) SELECT {row_id}, {columns} FROM {stage.table}")
+        mine = f"s.id IN (SELECT {row_id} FROM {stage.table})"
+        same = 0
+        if self.feed.repeats == "number":
+            rivals = f"FROM {self._shadow} s CROSS JOIN {self.feed.table} l WHERE {self._joined('l', 's')}"
+            same = int(self._run(f"SELECT COUNT(*) {rivals} AND {mine} AND {self._equal}").scalar_one())
+        self._admit(mine)
         return same
 
+    def supersede(self, delivery_id: int) -> None:
+        """Lets a delivery's rows step back; call when the ledger says that it is superseded."""
+        mine = _rows_of(delivery_id)
+        self._free(mine)
+        self._move(self.feed.table, self._shadow, mine)
+        self._revive()
+
+    def reinstate(self, delivery_id: int) -> None:
+        """Lets a delivery's rows count again; call when the ledger says that nothing supersedes it any more."""
+        self._rows_went = True  # those of others may step back for them
+        self._admit(_rows_of(delivery_id, "s.id"))
+
     def retract(self, delivery_id: int) -> None:
-        """Takes a delivery's rows and rejects out again; rows that had stepped back for it return."""
+        """Takes a delivery's rows and rejects out for good; rows that had stepped back for it return."""
+        self._retract(_rows_of(delivery_id))
+        self._run(f"DELETE FROM rejected_rows WHERE {_rows_of(delivery_id)}")
+
+    def retract_fixed(self, delivery_id: int, fix: int) -> None:
+        """Takes out the rows of a delivery that ``fix`` brought; call before their rejects are marked open again."""
+        fixed = f"SELECT id FROM rejected_rows WHERE {_rows_of(delivery_id)} AND fixed_by = {fix}"
+        self._retract(f"id IN ({fixed})")
+        self._run(f"DELETE FROM rejected_rows WHERE {_rows_of(fix)}")
+
+    def _retract(self, mine: str) -> None:
+        self._free(mine)
+        for table in (self.feed.table, self._shadow):
+            self._run(f"DELETE FROM {table} WHERE {mine}")
+        self._revive()
+
+    def _free(self, mine: str) -> None:
+        """Notes that rows of the feed's table are about to go, and their keys with them."""
         self._rows_went = True
-        first = delivery_id << LINE_BITS
-        mine = f"id BETWEEN {first} AND {first + 2**LINE_BITS - 1}"
         self._note(mine, sign=-1)
         keys = ", ".join(self.feed.key)
         self._run(
             f"INSERT INTO {self._freed} ({keys}) SELECT {keys} FROM {self.feed.table}"
             f" WHERE {mine} AND {self.feed.key[0]} IS NOT NULL"
         )
-        for table in (self.feed.table, self._shadow, "rejected_rows"):
-            self._run(f"DELETE FROM {table} WHERE {mine}")
-        self._revive()
 
     def settle(self) -> None:
         """Brings the aggregate and ``products`` up to the rows."""
@@ -106,32 +152,73 @@ class Changes:
             ).scalar()
         ):
             return 0
-        join = " AND ".join(f"l.{key} = s.{key}" for key in self.feed.key)
-        rivals = f"FROM {stage.table} s CROSS JOIN {self.feed.table} l WHERE {join}"
+        rivals = f"FROM {stage.table} s CROSS JOIN {self.feed.table} l WHERE {self._joined('l', 's')}"
         if not self._choose(f"SELECT l.id {rivals}"):
             return 0
         self._rows_went = True
         same = 0
         if self.feed.repeats == "number":
-            equals = "IS" if self.manners.name == "sqlite" else "IS NOT DISTINCT FROM"
-            equal = " AND ".join(f"l.{c} {equals} s.{c}" for c in names(self.feed.columns))
-            same = int(self._run(f"SELECT COUNT(*) {rivals} AND {equal}").scalar_one())
+            same = int(self._run(f"SELECT COUNT(*) {rivals} AND {self._equal}").scalar_one())
+        self._step_back()
+        return same
+
+    def _step_back(self) -> None:
+        """The chosen rows count no more."""
         self._note(_CHOSEN, sign=-1)
         self._move(self.feed.table, self._shadow)
-        return same
+
+    def _return(self) -> None:
+        """The chosen rows count again."""
+        self._move(self._shadow, self.feed.table)
+        self._note(_CHOSEN, sign=1)
 
     def _revive(self) -> None:
         """For each freed key the latest of the rows that had stepped back takes its place again."""
         if not self._run(f"SELECT EXISTS (SELECT 1 FROM {self._shadow})").scalar():
             return
-        join = " AND ".join(f"s.{key} = f.{key}" for key in self.feed.key)
         latest = (
-            f"SELECT MAX(s.id) FROM {self._freed} f CROSS JOIN {self._shadow} s WHERE {join}"
+            f"SELECT MAX(s.id) FROM {self._freed} f CROSS JOIN {self._shadow} s"
+            f" WHERE {self._joined('s', 'f')} AND {_in_force('s')}"
             f" GROUP BY {', '.join(f's.{key}' for key in self.feed.key)}"
         )
         if self._choose(latest):
-            self._move(self._shadow, self.feed.table)
-            self._note(_CHOSEN, sign=1)
+            self._return()
+
+    def _admit(self, where: str) -> None:
+        """Shadowed rows (s) that count again take their place, unless a later delivery has their key."""
+        later = " AND ".join((self._joined("r", "s"), "r.id > s.id"))
+        keyless = f"s.{self.feed.key[0]} IS NULL"
+        unrivalled = (
+            f"NOT EXISTS (SELECT 1 FROM {self.feed.table} r WHERE {later})"
+            f" AND NOT EXISTS (SELECT 1 FROM {self._shadow} r WHERE {later} AND {_in_force('r')})"
+        )
+        self._run(self.manners.temporary("admitted", {"id": "BIGINT"}))
+        self._run("DELETE FROM admitted")
+        self._run(
+            f"INSERT INTO admitted (id) SELECT s.id FROM {self._shadow} s"
+            f" WHERE {where} AND ({keyless} OR {unrivalled})"
+        )
+        rivals = (
+            f"SELECT l.id FROM admitted a CROSS JOIN {self._shadow} s CROSS JOIN {self.feed.table} l"
+            f" WHERE s.id = a.id AND {self._joined('l', 's')}"
+        )
+        if self._choose(rivals):
+            self._step_back()
+        if self._choose("SELECT id FROM admitted"):
+            self._return()
+
+    def _after_last_number(self, delivery_id: int) -> str:
+        """SQL: the highest number that rows of a delivery with the key of a staged row have; none: 0."""
+        if self.feed.repeats != "number":
+            return "0"
+        *shared, number = self.feed.key
+        key = " AND ".join(f"o.{name} = s.{name}" for name in shared)
+        highest = (
+            f"(SELECT MAX(o.{number}) FROM {table} o WHERE {key} AND {_rows_of(delivery_id, 'o.id')})"
+            for table in (self.feed.table, self._shadow)
+        )
+        one, other = (f"COALESCE({found}, 0)" for found in highest)
+        return f"CASE WHEN {one} > {other} THEN {one} ELSE {other} END"
 
     def _choose(self, select_ids: str) -> bool:
         """Remembers some rows by id; whether there are any."""
@@ -139,11 +226,11 @@ class Changes:
         self._run("DELETE FROM chosen")
         return self._run(f"INSERT INTO chosen (id) {select_ids}").rowcount > 0
 
-    def _move(self, source: str, target: str) -> None:
-        """Moves the chosen rows."""
+    def _move(self, source: str, target: str, where: str = _CHOSEN) -> None:
+        """Moves rows, the chosen ones if nothing else is said."""
         columns = ", ".join(("id", *self._columns))
-        self._run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE {_CHOSEN}")
-        self._run(f"DELETE FROM {source} WHERE {_CHOSEN}")
+        self._run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE {where}")
+        self._run(f"DELETE FROM {source} WHERE {where}")
 
     # ---- what was touched
 
@@ -250,6 +337,16 @@ class Changes:
     def _shadow(self) -> str:
         return f"{self.feed.table}_shadowed"
 
+    def _joined(self, one: str, other: str) -> str:
+        """SQL: two rows have the same key."""
+        return " AND ".join(f"{one}.{key} = {other}.{key}" for key in self.feed.key)
+
+    @property
+    def _equal(self) -> str:
+        """SQL: a live row l and another, s, have the same values."""
+        equals = "IS" if self.manners.name == "sqlite" else "IS NOT DISTINCT FROM"
+        return " AND ".join(f"l.{c} {equals} s.{c}" for c in names(self.feed.columns))
+
     @property
     def _columns(self) -> tuple[str, ...]:
         number = (self.feed.key[-1],) if self.feed.repeats == "number" else ()
@@ -264,6 +361,18 @@ class Changes:
 
     def _run(self, sql: str) -> CursorResult[*tuple[Any, ...]]:
         return self.connection.exec_driver_sql(sql)
+
+
+def _rows_of(delivery_id: int, row_id: str = "id") -> str:
+    """SQL: a row is a delivery's."""
+    first = delivery_id << LINE_BITS
+    return f"{row_id} BETWEEN {first} AND {first + 2**LINE_BITS - 1}"
+
+
+def _in_force(row: str) -> str:
+    """SQL: nothing supersedes the row's delivery."""
+    superseded = f"SELECT 1 FROM data_ingestion_log d WHERE d.id = {row}.id >> {LINE_BITS} AND d.superseded_by IS NOT NULL"
+    return f"NOT EXISTS ({superseded})"
 
 
 def _without_day(keys: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ import time
 from typing import Any
 
 from daemon.outcomes import Counts, Delivery, Dialect, Loaded, Outcome
-from daemon.store import ledger
+from daemon.store import fixing, ledger
 from daemon.store.changes import Changes
 from daemon.store.staging import Stage
+from handlers import feed_named
 from handlers.errors import FileError
 from handlers.reasons import FileReason
 
@@ -26,12 +27,14 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
     """
     begun = time.monotonic()
     connection = stage.connection
-    known = ledger.outcome_of(connection, delivery.claim)
-    if known is not None:
-        return known
-    twin = ledger.loaded_with(connection, delivery.sha256)
+    done = ledger.outcome_of(connection, delivery.claim)
+    if done is not None:
+        return done
+    twin = ledger.known(connection, delivery.sha256).loaded_by
     if twin is not None:
         return ledger.record_duplicate(connection, delivery, twin)
+    if delivery.fixes is not None:
+        return _fix(stage, delivery, delivery.fixes, dialect, seconds)
     previous = ledger.current_of(connection, delivery.slot)
     if previous is not None and stage.rows < least_share * previous.loaded:
         raise FileError(
@@ -40,24 +43,48 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
             f" {previous.delivery_id}",
         )
 
-    read = stage.rows + stage.rejects
-    delivery_id = ledger.record(
-        connection,
+    read = stage.rows + stage.rejects + stage.known
+    delivery_id = _record(stage, delivery, dialect)
+    changes = Changes(connection, stage.manners, stage.feed)
+    if previous is not None:
+        ledger.supersede(connection, previous.delivery_id, delivery_id)
+        changes.supersede(previous.delivery_id)
+    same = changes.load(stage, delivery_id)
+    changes.reject(delivery_id)
+    changes.settle()
+    counts = Counts(read, stage.rows - same, stage.rejects, same + stage.known)
+    ledger.finish(connection, delivery_id, counts, seconds + time.monotonic() - begun)
+    return Loaded(delivery_id, counts, previous.delivery_id if previous else None)
+
+
+def _fix(stage: Stage, delivery: Delivery, first: int, dialect: Dialect, seconds: float) -> Outcome:
+    """Lets corrected rows join the delivery that they were rejected from."""
+    begun = time.monotonic()
+    connection = stage.connection
+    fixing.must_be_open(connection, first)
+    fixing.must_fit(stage, first)
+    delivery_id = _record(stage, delivery, dialect)
+    changes = Changes(connection, stage.manners, feed_named(stage.feed.name))
+    same = changes.join(stage, first)
+    changes.reject(delivery_id)
+    changes.settle()
+    fixing.mark_fixed(stage, first, delivery_id)
+    ledger.move_counts(connection, first, loaded=stage.rows - same, rejected=-stage.rows, duplicate=same)
+    read = stage.rows + stage.rejects + stage.known
+    counts = Counts(read, stage.rows - same, stage.rejects, same + stage.known)
+    ledger.finish(connection, delivery_id, counts, seconds + time.monotonic() - begun)
+    return Loaded(delivery_id, counts)
+
+
+def _record(stage: Stage, delivery: Delivery, dialect: Dialect) -> int:
+    return ledger.record(
+        stage.connection,
         delivery,
         status="partial" if stage.rejects else "success",
-        counts=Counts(read, stage.rows, stage.rejects),
+        counts=Counts(stage.rows + stage.rejects + stage.known, stage.rows, stage.rejects, stage.known),
         dialect=dialect,
         details=_details(stage, dialect),
     )
-    changes = Changes(connection, stage.manners, stage.feed)
-    if previous is not None:
-        changes.retract(previous.delivery_id)
-        ledger.supersede(connection, previous.delivery_id, delivery_id)
-    same = changes.load(stage, delivery_id)
-    changes.settle()
-    counts = Counts(read, stage.rows - same, stage.rejects, same)
-    ledger.finish(connection, delivery_id, counts, seconds + time.monotonic() - begun)
-    return Loaded(delivery_id, counts, previous.delivery_id if previous else None)
 
 
 def _details(stage: Stage, dialect: Dialect) -> dict[str, Any]:

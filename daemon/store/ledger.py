@@ -1,11 +1,11 @@
 """The ledger ``data_ingestion_log``: one row per delivery, kept for ever."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, case, func, insert, or_, select, update
 
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
 from daemon.store.schema import DELIVERIES, IS_LOADED, LINE_BITS, REJECTS
@@ -13,6 +13,21 @@ from handlers.reasons import FileReason
 
 _C = DELIVERIES.c
 LOADED = ("success", "partial")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of some bytes.
+
+    Attributes:
+        loaded_by: the delivery that loaded them.
+        tried_by: the latest delivery that brought them and was refused, or was taken out again.
+        forced: whether an operator wants them loaded in spite of that refusal.
+    """
+
+    loaded_by: int | None = None
+    tried_by: int | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +103,20 @@ def finish(connection: Connection, delivery_id: int, counts: Counts, seconds: fl
     )
 
 
-def loaded_with(connection: Connection, sha256: str | None) -> int | None:
-    """The delivery that brought these bytes, if one did."""
+def known(connection: Connection, sha256: str | None) -> Known:
+    """What became of these bytes before."""
     if sha256 is None:
-        return None
-    found = connection.execute(select(_C.id).where(_C.sha256 == sha256, IS_LOADED).limit(1)).scalar()
-    return None if found is None else int(found)
+        return Known()
+    rows = connection.execute(
+        select(_C.id, _C.status, _C.forced_at)
+        .where(_C.sha256 == sha256, _C.status != "duplicate")
+        .order_by(_C.id.desc())
+    ).all()
+    loaded = next((row.id for row in rows if row.status in LOADED), None)
+    tried = next((row for row in rows if row.status not in LOADED), None)
+    if tried is None:
+        return Known(loaded)
+    return Known(loaded, tried.id, tried.forced_at is not None)
 
 
 def current_of(connection: Connection, slot: str | None) -> Current | None:
@@ -102,7 +125,7 @@ def current_of(connection: Connection, slot: str | None) -> Current | None:
         return None
     row = connection.execute(
         select(_C.id, _C.records_successful, _C.records_duplicate)
-        .where(_C.slot == slot, _C.status.in_(LOADED), _C.superseded_by.is_(None))
+        .where(_C.slot == slot, _C.status.in_(LOADED), _C.superseded_by.is_(None), _C.fixes.is_(None))
         .order_by(_C.id.desc())
         .limit(1)
     ).first()
@@ -110,8 +133,113 @@ def current_of(connection: Connection, slot: str | None) -> Current | None:
 
 
 def supersede(connection: Connection, old: int, new: int) -> None:
-    """Notes that ``new`` replaced ``old``."""
-    connection.execute(update(DELIVERIES).where(_C.id == old).values(superseded_by=new))
+    """Notes that ``new`` replaced ``old``, what had been fixed of it, and what was still to be fixed."""
+    its = (_C.id == old) | (_C.fixes == old)
+    ids = connection.execute(select(_C.id).where(its, _C.superseded_by.is_(None))).scalars().all()
+    connection.execute(update(DELIVERIES).where(_C.id.in_(ids)).values(superseded_by=new))
+    _settle_rejects(connection, ids, None, new)
+
+
+def reinstated(connection: Connection, gone: int, by: int | None) -> list[int]:
+    """Notes that what delivery ``gone`` had replaced is replaced by ``by`` now, or by nothing.
+
+    Returns:
+        The deliveries whose rows count again, without their fixes.
+    """
+    theirs = _C.superseded_by == gone
+    found = connection.execute(
+        select(_C.id, _C.fixes).where(theirs, _C.status.in_(LOADED)).order_by(_C.id)
+    ).all()
+    connection.execute(update(DELIVERIES).where(theirs).values(superseded_by=by))
+    _settle_rejects(connection, [row.id for row in found], gone, by)
+    return [row.id for row in found if row.fixes is None] if by is None else []
+
+
+def _settle_rejects(
+    connection: Connection, deliveries: Sequence[int], before: int | None, now: int | None
+) -> None:
+    """Changes who fixed the rejects of some deliveries."""
+    c = REJECTS.c
+    for delivery_id in deliveries:
+        first = delivery_id << LINE_BITS
+        its = c.id.between(first, first + 2**LINE_BITS - 1)
+        fixed = c.fixed_by.is_(None) if before is None else c.fixed_by == before
+        connection.execute(update(REJECTS).where(its, fixed).values(fixed_by=now))
+
+
+def move_counts(
+    connection: Connection, delivery_id: int, *, loaded: int = 0, rejected: int = 0, duplicate: int = 0
+) -> None:
+    """Adds to a delivery's counts, which a fix or its taking out changes."""
+    left = _C.records_failed + rejected
+    connection.execute(
+        update(DELIVERIES)
+        .where(_C.id == delivery_id)
+        .values(
+            records_successful=_C.records_successful + loaded,
+            records_failed=left,
+            records_duplicate=_C.records_duplicate + duplicate,
+            status=case((left > 0, "partial"), else_="success"),
+        )
+    )
+
+
+def fixes_of(connection: Connection, delivery_id: int) -> list[int]:
+    """The deliveries that corrected rejects of one, in their order."""
+    loaded = select(_C.id).where(_C.fixes == delivery_id, _C.status.in_(LOADED)).order_by(_C.id)
+    return [int(row.id) for row in connection.execute(loaded)]
+
+
+def extending(connection: Connection, delivery_id: int) -> int | None:
+    """A delivery that is loaded and of which this one is the beginning."""
+    found = select(_C.id).where(_C.extends == delivery_id, _C.status.in_(LOADED)).order_by(_C.id.desc())
+    return connection.execute(found.limit(1)).scalar()
+
+
+def unloaded(connection: Connection, deliveries: Sequence[int], at: datetime, why: str) -> None:
+    """Notes that deliveries were taken out; their files are to be filed anew."""
+    for row in connection.execute(select(DELIVERIES).where(_C.id.in_(deliveries))).all():
+        details = {**(row.error_details or {}), "unloaded": {"why": why, "was_at": row.archive_path}}
+        connection.execute(
+            update(DELIVERIES)
+            .where(_C.id == row.id)
+            .values(status="unloaded", unloaded_at=at, error_details=details, archive_path=None)
+        )
+
+
+def unloaded_unfiled(connection: Connection) -> list[Mapping[str, Any]]:
+    """Deliveries that were taken out and whose files are not in ``errors/`` yet."""
+    found = select(DELIVERIES).where(_C.archive_path.is_(None), _C.status == "unloaded").order_by(_C.id)
+    return [dict(row) for row in connection.execute(found).mappings()]
+
+
+def refused(connection: Connection) -> list[Mapping[str, Any]]:
+    """Deliveries that were refused, in the order of arrival."""
+    found = select(DELIVERIES).where(_C.status == "failed").order_by(_C.id)
+    return [dict(row) for row in connection.execute(found).mappings()]
+
+
+def force(connection: Connection, delivery_id: int, at: datetime) -> None:
+    """Notes that an operator wants a refused file loaded when its bytes come again."""
+    connection.execute(update(DELIVERIES).where(_C.id == delivery_id).values(forced_at=at))
+
+
+def rejects_at(connection: Connection, rejects_path: str) -> Mapping[str, Any] | None:
+    """The latest delivery whose rejects were written to a place."""
+    found = select(DELIVERIES).where(_C.rejects_path == rejects_path, _C.fixes.is_(None))
+    row = connection.execute(found.order_by(_C.id.desc()).limit(1)).mappings().first()
+    return None if row is None else dict(row)
+
+
+def appended(connection: Connection, feed: str, below: int, most: int) -> list[tuple[int, int, str]]:
+    """Id, bytes and SHA-256 of the latest deliveries of a feed without a slot that are smaller than a size."""
+    rows = connection.execute(
+        select(_C.id, _C.size_bytes, _C.sha256)
+        .where(_C.file_type == feed, _C.slot.is_(None), IS_LOADED, _C.fixes.is_(None))
+        .order_by(_C.id.desc())
+        .limit(most)
+    )
+    return [(r.id, r.size_bytes, r.sha256) for r in rows if 0 < r.size_bytes < below]
 
 
 def outcome_of(connection: Connection, claim: str) -> Outcome | None:
@@ -130,9 +258,14 @@ def _outcome(row: Row[*tuple[Any, ...]]) -> Outcome:
     return Loaded(row.id, counts)
 
 
-def filed(connection: Connection, delivery_id: int, archive_path: str) -> None:
-    """Notes where the file lies now."""
-    connection.execute(update(DELIVERIES).where(_C.id == delivery_id).values(archive_path=archive_path))
+def filed(
+    connection: Connection, delivery_id: int, archive_path: str, at: datetime, rejects_path: str | None
+) -> None:
+    """Notes where the file lies now, and where its rejects."""
+    values: dict[str, Any] = {"archive_path": archive_path, "filed_at": at}
+    if rejects_path is not None:
+        values["rejects_path"] = rejects_path
+    connection.execute(update(DELIVERIES).where(_C.id == delivery_id).values(values))
 
 
 def row_of(connection: Connection, delivery_id: int) -> Mapping[str, Any] | None:
@@ -141,22 +274,35 @@ def row_of(connection: Connection, delivery_id: int) -> Mapping[str, Any] | None
     return None if row is None else dict(row)
 
 
-def rejects_of(connection: Connection, delivery_id: int, after_line: int, most: int) -> list[dict[str, Any]]:
-    """A delivery's rejects in the file's order, some at a time."""
+def rejects_of(
+    connection: Connection, delivery_id: int, after_line: int, most: int, also_fixed_by: int | None = None
+) -> list[dict[str, Any]]:
+    """A delivery's rejects that nobody, or only one fix, has corrected: in the file's order, some at a time."""
     first, c = delivery_id << LINE_BITS, REJECTS.c
+    is_open = or_(c.fixed_by.is_(None), c.fixed_by == also_fixed_by)
     rows = connection.execute(
         select(c.line, c.column_name, c.value, c.reason, c.message, c.raw)
-        .where(c.id > first + after_line, c.id < first + 2**LINE_BITS)
+        .where(c.id > first + after_line, c.id < first + 2**LINE_BITS, is_open)
         .order_by(c.id)
         .limit(most)
     )
     return [dict(row) for row in rows.mappings()]
 
 
+def mark_open(connection: Connection, delivery_id: int, fix: int) -> int:
+    """Takes back that ``fix`` corrected rejects of a delivery; how many are open again."""
+    first, c = delivery_id << LINE_BITS, REJECTS.c
+    its = c.id.between(first, first + 2**LINE_BITS - 1)
+    return connection.execute(update(REJECTS).where(its, c.fixed_by == fix).values(fixed_by=None)).rowcount
+
+
 def by_feed(connection: Connection, since: datetime) -> list[dict[str, Any]]:
     """Per feed (None: no feed's): deliveries by status, and the last one; rows loaded since a moment."""
     today = func.sum(_C.records_successful).filter(
-        _C.timestamp >= since.astimezone(UTC), _C.status.in_(LOADED), _C.superseded_by.is_(None)
+        _C.timestamp >= since.astimezone(UTC),
+        _C.status.in_(LOADED),
+        _C.superseded_by.is_(None),
+        _C.fixes.is_(None),  # counted with the delivery that they fix
     )
     summary = connection.execute(
         select(

@@ -18,7 +18,8 @@ from daemon.store.bulk import Manners
 from handlers import columns
 from handlers.check import Reject
 from handlers.errors import FileError
-from handlers.feed import Additive, Feed
+from handlers.feed import Additive, Feed, names
+from handlers.fixes import FIXED_LINE
 from handlers.reasons import FileReason
 
 REJECTS = "stage_rejects"
@@ -56,15 +57,19 @@ class Stage:
         table: the table of its rows: ``line`` and the feed's columns.
         rows: how many rows are staged.
         rejects: how many rejects are.
+        known: how many rows of the file were left out, because an earlier delivery has them.
     """
 
     def __init__(self, connection: Connection, manners: Manners, feed: Feed, scratch: Path | None) -> None:
         self.connection = connection
         self.manners = manners
         self.feed = feed
-        self.table = f"stage_{feed.name}"
+        self.table = (
+            f"stage_{feed.name}" if FIXED_LINE not in names(feed.columns) else f"stage_{feed.name}_fix"
+        )
         self.rows = 0
         self.rejects = 0
+        self.known = 0
         self._sums: list[pa.Table] = []
         self._scratch = scratch
         self._columns = {"line": "BIGINT"}
@@ -150,14 +155,22 @@ class Stage:
                 f" FROM {self.table}) ranked WHERE n > 1 ORDER BY line"
             )
         ]
+        self.take_out(lines)
+        return lines
+
+    def take_out(self, lines: Sequence[int]) -> None:
+        """Unstages the rows on some lines."""
         for begin in range(0, len(lines), 500):
             some = ", ".join(str(line) for line in lines[begin : begin + 500])
             self._run(f"DELETE FROM {self.table} WHERE line IN ({some})")
         self.rows -= len(lines)
-        return lines
 
-    def number_repeats(self) -> None:
-        """Numbers the rows that share the rest of a key, in the order of the file (see ``Feed.repeats``)."""
+    def number_repeats(self, after: str = "0") -> None:
+        """Numbers the rows that share the rest of a key, in the order of the file (see ``Feed.repeats``).
+
+        Args:
+            after: SQL over a staged row ``s``: the number after which to begin.
+        """
         if self.feed.repeats != "number":
             return
         *shared, number = self.feed.key
@@ -165,9 +178,9 @@ class Stage:
         if not self._run(f"SELECT EXISTS (SELECT 1 FROM {self.table} WHERE {first} IS NOT NULL)").scalar():
             return
         self._run(
-            f"UPDATE {self.table} SET {number} = ranked.n FROM (SELECT line, ROW_NUMBER() OVER"
-            f" (PARTITION BY {', '.join(shared)} ORDER BY line) AS n FROM {self.table}"
-            f" WHERE {first} IS NOT NULL) AS ranked WHERE ranked.line = {self.table}.line"
+            f"UPDATE {self.table} SET {number} = ranked.n FROM (SELECT s.line, {after} + ROW_NUMBER() OVER"
+            f" (PARTITION BY {', '.join(f's.{name}' for name in shared)} ORDER BY s.line) AS n FROM {self.table} s"
+            f" WHERE s.{first} IS NOT NULL) AS ranked WHERE ranked.line = {self.table}.line"
         )
 
     def sums(self) -> pa.Table:

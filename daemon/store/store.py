@@ -1,10 +1,10 @@
 """The store: what the daemon asks of a database, each call one transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 
@@ -14,9 +14,13 @@ from daemon.store import ledger
 from daemon.store.bulk import manners_of
 from daemon.store.commit import load
 from daemon.store.engine import IMMEDIATE, create_database, translated
+from daemon.store.ledger import Known
 from daemon.store.staging import Stage, staging
+from daemon.store.unload import Done, unload
 from handlers.errors import FileError
 from handlers.feed import Feed
+
+_Answer = TypeVar("_Answer")
 
 
 class Store:
@@ -47,10 +51,25 @@ class Store:
         with self._reading() as connection:
             return ledger.outcome_of(connection, claim)
 
-    def loaded_with(self, sha256: str) -> int | None:
-        """The delivery that brought these bytes, if one did."""
+    def known(self, sha256: str) -> Known:
+        """What became of these bytes before."""
         with self._reading() as connection:
-            return ledger.loaded_with(connection, sha256)
+            return ledger.known(connection, sha256)
+
+    def rejects_at(self, rejects_path: str) -> Mapping[str, Any] | None:
+        """The latest delivery whose rejects were written to a place below the data folder."""
+        with self._reading() as connection:
+            return ledger.rejects_at(connection, rejects_path)
+
+    def fixes_of(self, delivery_id: int) -> list[int]:
+        """The deliveries that corrected rejects of one."""
+        with self._reading() as connection:
+            return ledger.fixes_of(connection, delivery_id)
+
+    def appended(self, feed: str, below: int) -> list[tuple[int, int, str]]:
+        """Id, bytes and SHA-256 of the latest deliveries without a slot that are smaller than ``below`` bytes."""
+        with self._reading() as connection:
+            return ledger.appended(connection, feed, below, most=1_000)
 
     @contextmanager
     def stage(self, feed: Feed, scratch: Path | None = None) -> Iterator[Stage]:
@@ -114,26 +133,67 @@ class Store:
         with self._writing() as connection:
             return ledger.record_duplicate(connection, delivery, of, seconds)
 
-    def filed(self, delivery_id: int, archive_path: str) -> None:
-        """Notes where a delivery's file lies now."""
+    def filed(self, delivery_id: int, archive_path: str, rejects_path: str | None = None) -> None:
+        """Notes where a delivery's file lies now, and where its rejects, if they were written."""
         with self._writing() as connection:
-            ledger.filed(connection, delivery_id, archive_path)
+            ledger.filed(connection, delivery_id, archive_path, datetime.now(UTC), rejects_path)
+
+    def unload(self, delivery_id: int, why: str) -> Done:
+        """Takes a delivery out again (see ``unload.py``), in one transaction.
+
+        Raises:
+            CannotUnload: nothing of it is loaded, or a later delivery builds on it.
+            OutcomeUnknown: the answer to COMMIT did not come.
+        """
+        with translated(), self.engine.connect() as connection:
+            connection.execution_options(begin="DEFERRED")
+            manners = manners_of(connection)
+            manners.begin(connection)
+            done = unload(connection, manners, delivery_id, datetime.now(UTC), why)
+            with translated(OutcomeUnknown):
+                connection.commit()
+            return done
+
+    def unloaded_unfiled(self) -> list[Mapping[str, Any]]:
+        """Deliveries that were taken out and whose files are still where they were."""
+        with self._reading() as connection:
+            return ledger.unloaded_unfiled(connection)
+
+    def refused(self) -> list[Mapping[str, Any]]:
+        """Every delivery that was refused, in the order of arrival."""
+        with self._reading() as connection:
+            return ledger.refused(connection)
+
+    def force(self, delivery_id: int) -> None:
+        """Lets a refused file in when its bytes come again, however much it shrinks or lacks."""
+        with self._writing() as connection:
+            ledger.force(connection, delivery_id, datetime.now(UTC))
 
     def delivery(self, delivery_id: int) -> Mapping[str, Any] | None:
         """A delivery's row of the ledger."""
         with self._reading() as connection:
             return ledger.row_of(connection, delivery_id)
 
-    def rejects(self, delivery_id: int) -> Iterator[Mapping[str, Any]]:
-        """A delivery's rejects, in the order of the file; read some at a time, for there may be very many."""
+    def rejects(self, delivery_id: int, also_fixed_by: int | None = None) -> Iterator[Mapping[str, Any]]:
+        """A delivery's rejects that are still open, in the order of the file, read some at a time.
+
+        Args:
+            delivery_id: whose.
+            also_fixed_by: those that this delivery corrected, too.
+        """
         line = 0
         while True:
             with self._reading() as connection:
-                some = ledger.rejects_of(connection, delivery_id, line, most=5_000)
+                some = ledger.rejects_of(connection, delivery_id, line, 5_000, also_fixed_by)
             yield from some
             if not some:
                 return
             line = some[-1]["line"]
+
+    def ask(self, question: Callable[[Connection], _Answer]) -> _Answer:
+        """The answer to one of the questions of ``daemon.store.history``, read in one transaction."""
+        with self._reading() as connection:
+            return question(connection)
 
     def by_feed(self, since: datetime) -> list[dict[str, Any]]:
         """Figures of each feed for ``stockgrip status``."""

@@ -91,7 +91,6 @@ class Mix:
             return
         self.good.add(content)
         self.oracle.load(name, content, rejected)
-        self.rejects.pop(self._slots.get(name, ""), None)
         self._slots[name] = label(name, content)
         if rejected:
             self.partial.add(content)

@@ -131,6 +131,7 @@ def test_a_correction_replaces_its_slot_and_nothing_else(service):
     assert first["records_successful"] == 4  # what it brought then stays on record
     expected = Oracle()
     expected.load("sales_data_20250601_web.csv", other)
+    expected.load("sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
     expected.load("sales_data_20250601.csv", corrected)
     found = dump(service().store.engine, by_name=True, ledger=False)
     assert found == {**expected.tables(), "rejected_rows": []}
@@ -141,7 +142,8 @@ def test_a_correction_takes_the_old_rejects_with_it(service):
     name = "sales_data_20250601.csv"
     deliver(service, name, csv_bytes(SALES, [*SALES_ROWS, "2025-06-01,A-1,shop,1,1.00,,,,"]))
     deliver(service, name, csv_bytes(SALES, [*SALES_ROWS, "2025-06-01,A-1,pos,1,1.00,,,,"]))
-    assert dump(service().store.engine)["rejected_rows"] == []
+    correction = ledger(service())[-1]["id"]
+    assert [row["fixed_by"] for row in dump(service().store.engine)["rejected_rows"]] == [correction]
 
 
 def test_a_correction_that_would_more_than_halve_its_slot_is_held(service):

@@ -14,9 +14,12 @@ Dump = dict[str, list[Row]]
 LEDGER = "data_ingestion_log"
 DATA_TABLES = tuple(name for name in METADATA.tables if name != LEDGER)
 # What two runs over the same files may differ in.
-_VOLATILE = ("id", "timestamp", "processing_time_seconds", "claim", "archive_path", "attempts")
+_VOLATILE = (
+    *("id", "timestamp", "processing_time_seconds", "claim", "archive_path", "rejects_path", "attempts"),
+    *("seen_at", "waited", "evidence", "filed_at", "forced_at", "unloaded_at"),
+)
 _MONEY = {"revenue", "competitor_price"}  # decimals in one database, doubles in the other
-_POINTERS = ("superseded_by", "duplicate_of")
+_POINTERS = ("superseded_by", "duplicate_of", "fixes", "extends", "retry_of")
 
 
 def dump(engine: Engine, *, by_name: bool = False, ledger: bool = True) -> Dump:
@@ -65,6 +68,8 @@ def _labelled(row: Row, labels: dict[int, str]) -> Row:
     rest = {name: value for name, value in row.items() if name not in ("id", "delivery_id")}
     if row["id"] != (row["delivery_id"] << LINE_BITS) + row["line"]:
         raise AssertionError(f"the id of {row} is not made of its delivery and line")
+    if "fixed_by" in rest:
+        rest["fixed_by"] = labels.get(rest["fixed_by"])
     return {"delivery": labels[row["delivery_id"]], **rest}
 
 

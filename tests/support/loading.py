@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, delete
 
-from daemon.ingest import Reading, Rules, read_into
+from daemon.reading import Reading, Rules, read_into
 from daemon.outcomes import Delivery, Dialect, Outcome
 from daemon.settings import Settings
 from daemon.store import Store

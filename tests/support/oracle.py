@@ -39,6 +39,7 @@ _COLUMNS = {
 _INTEGERS = {"quantity_sold", "stock_level", "reserved_stock", "in_transit"}
 _MONEY = {"revenue", "competitor_price"}
 _SIGNALS = {"market_trend", "social_sentiment"}
+_WORDS = {"channel", "customer_segment", "fulfillment_method", "external_demand", "weather_factor", "event_impact"}
 _TIMES = {"date", "last_reorder_date"}
 _E4, _E6 = Decimal(10_000), Decimal(1_000_000)
 
@@ -62,6 +63,7 @@ class Oracle:
     """Loads files one after the other, and says what the tables hold then."""
 
     _deliveries: list[_Delivery] = field(default_factory=list)
+    _superseded: list[_Delivery] = field(default_factory=list)
     _seen: set[bytes] = field(default_factory=set)
 
     def load(self, name: str, content: bytes, rejected: Iterable[int] = ()) -> None:
@@ -72,7 +74,9 @@ class Oracle:
         stem = name.removesuffix(".csv")
         feed = stem.split("_")[0]
         slot = stem if re.search(r"_data_\d{8}", stem) else None
-        self._deliveries = [d for d in self._deliveries if slot is None or d.slot != slot]
+        replaced = [d for d in self._deliveries if slot is not None and d.slot == slot]
+        self._superseded += replaced
+        self._deliveries = [d for d in self._deliveries if d not in replaced]
         rows = _rows(feed, label(name, content), content, set(rejected))
         self._deliveries.append(_Delivery(label(name, content), feed, slot, content, rows))
 
@@ -81,6 +85,8 @@ class Oracle:
         live: dict[str, list[Row]] = {feed: [] for feed in TABLES}
         shadowed: dict[str, list[Row]] = {feed: [] for feed in TABLES}
         latest: dict[tuple[Any, ...], Row] = {}
+        for delivery in self._superseded:
+            shadowed[delivery.feed] += delivery.rows
         for delivery in self._deliveries:
             for row in delivery.rows:
                 key = _key(delivery.feed, row)
@@ -145,6 +151,8 @@ def _value(feed: str, column: str, text: str) -> Any:
         return str(Decimal(text).quantize(Decimal("0.0001")))
     if column in _SIGNALS:
         return float(text)
+    if column in _WORDS:
+        return text.lower()
     if column in _TIMES:
         return datetime.fromisoformat(text).isoformat(" ")
     return text

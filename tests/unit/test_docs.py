@@ -14,8 +14,8 @@ import click
 import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 
-from daemon import cli as commands
 from daemon.cli import cli
+from daemon.cli import shared as commands
 from daemon.store.schema import LIVE, METADATA, SHADOWED
 from handlers import HANDLERS
 from handlers.columns import Column, Decimal, Integer, LocalTime, Text, Words

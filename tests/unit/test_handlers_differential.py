@@ -14,7 +14,7 @@ import reference
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon import ingest, source
+from daemon import reading, source
 from handlers import HANDLERS, SALES
 from handlers.cells import split
 from handlers.check import check
@@ -43,8 +43,8 @@ def ours(data, feed, zone, chunk, named=None):
     """(delimiter, accepted rows, rejects) as the program reads a file that lies in memory, in chunks of a size."""
     original = source._unpack
 
-    def small(fd, compression, limits, chunk=chunk):
-        return original(fd, compression, limits, chunk)
+    def small(fd, compression, limits, chunk=chunk, end=None):
+        return original(fd, compression, limits, chunk, end)
 
     fd = os.memfd_create("file")
     source._unpack = small
@@ -52,7 +52,7 @@ def ours(data, feed, zone, chunk, named=None):
         os.write(fd, data)
         codec = source.choose_codec(fd, "", named, LIMITS)
         chunks = source.blocks(fd, "", codec, LIMITS)
-        header, rest, line = ingest._header(chunks, feed)
+        header, rest, line = reading._header(chunks, feed)
         rows, rejects = [], []
         for at, block in source.records(recut(rest, chunk), header.delimiter, line):
             checked = check(split(block, at, header), feed, Context(NOW, ZoneInfo(zone)))

@@ -1,0 +1,97 @@
+"""Taking a delivery out again, as if it had never come: rows, rejects, aggregates, presence.
+
+What it had replaced counts again, and what had stepped back for its keys returns.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from daemon.store import ledger
+from daemon.store.bulk import Manners
+from daemon.store.changes import Changes
+from handlers import feed_named
+from handlers.errors import StockgripError
+
+
+class CannotUnload(StockgripError):  # noqa: N818  (named by what is so)
+    """The delivery cannot be taken out; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was taken out.
+
+    Attributes:
+        deliveries: the one that was asked for, and those that had fixed rows of it.
+        reinstated: deliveries that count again.
+    """
+
+    deliveries: tuple[int, ...]
+    reinstated: tuple[int, ...] = ()
+
+
+def unload(connection: Connection, manners: Manners, delivery_id: int, at: datetime, why: str) -> Done:
+    """Takes a delivery out; the caller has begun the transaction and will commit it.
+
+    Args:
+        connection: of the transaction.
+        manners: of its database.
+        delivery_id: what to take out.
+        at: when, UTC.
+        why: kept in the ledger.
+
+    Raises:
+        CannotUnload: nothing of it is loaded, or a later delivery builds on it.
+    """
+    row = _loaded(connection, delivery_id)
+    changes = Changes(connection, manners, feed_named(row["file_type"]))
+    done = _unload_fix(changes, row) if row["fixes"] is not None else _unload_whole(changes, row)
+    changes.settle()
+    ledger.unloaded(connection, done.deliveries, at, why)
+    return done
+
+
+def _unload_whole(changes: Changes, row: Mapping[str, Any]) -> Done:
+    delivery_id, connection = row["id"], changes.connection
+    fixes = ledger.fixes_of(connection, delivery_id)
+    back = ledger.reinstated(connection, delivery_id, row["superseded_by"])
+    for each in (delivery_id, *fixes):
+        changes.retract(each)
+    for older in back:
+        changes.reinstate(older)
+    return Done((delivery_id, *fixes), tuple(back))
+
+
+def _unload_fix(changes: Changes, row: Mapping[str, Any]) -> Done:
+    fix, first = row["id"], row["fixes"]
+    changes.retract_fixed(first, fix)
+    again_open = ledger.mark_open(changes.connection, first, fix)
+    ledger.move_counts(
+        changes.connection,
+        first,
+        loaded=-row["records_successful"],
+        rejected=again_open,
+        duplicate=row["records_successful"] - again_open,
+    )
+    return Done((fix,))
+
+
+def _loaded(connection: Connection, delivery_id: int) -> Mapping[str, Any]:
+    row = ledger.row_of(connection, delivery_id)
+    if row is None:
+        raise CannotUnload(f"there is no delivery {delivery_id}; `stockgrip log` lists them")
+    if row["status"] not in ledger.LOADED:
+        raise CannotUnload(
+            f"nothing of delivery {delivery_id} ({row['file_name']}) is loaded: its status is {row['status']}"
+        )
+    later = ledger.extending(connection, delivery_id)
+    if later is not None:
+        raise CannotUnload(
+            f"delivery {later} extends delivery {delivery_id} and loaded only what it added:"
+            f" unload {later} first, and drop its file again afterwards"
+        )
+    return row
