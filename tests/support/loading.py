@@ -7,20 +7,27 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, delete
 
-from daemon.reading import Reading, Rules, read_into
+from daemon.reading import Kin, Reading, Rules, read_into
 from daemon.outcomes import Delivery, Dialect, Outcome
 from daemon.settings import Settings
 from daemon.store import Store
-from daemon.store.changes import Changes
 from daemon.store.schema import METADATA
+from handlers.fixes import fixing
 from handlers.route import route
 
 ARRIVED = datetime(2025, 7, 1, 12, tzinfo=UTC)
 RULES = Rules.of(Settings())
 
 
-def load(store: Store, name: str, content: bytes, rules: Rules = RULES) -> Outcome:
-    """Reads, checks and commits a file.
+def load(store: Store, name: str, content: bytes, rules: Rules = RULES, fixes: int | None = None) -> Outcome:
+    """Reads, checks and commits a file; a correction may have any size.
+
+    Args:
+        store: the database.
+        name: the file's name, of a fix too: that of a file of its feed.
+        content: its bytes.
+        rules: from the settings.
+        fixes: the delivery whose rejects it corrects.
 
     Raises:
         FileError: it is refused; nothing is noted then.
@@ -34,27 +41,18 @@ def load(store: Store, name: str, content: bytes, rules: Rules = RULES) -> Outco
         size=len(content),
         feed=where.feed,
         slot=where.slot,
+        fixes=fixes,
     )
+    feed = rules.feeds[where.feed] if fixes is None else fixing(rules.feeds[where.feed])
     fd = os.memfd_create("feed")
     try:
         os.write(fd, content)
-        with store.stage(rules.feeds[where.feed]) as stage:
+        with store.stage(feed) as stage:
             reading = Reading()
-            read_into(stage, fd, where.compression, rules, ARRIVED, reading)
-            return store.commit(delivery, stage, reading.dialect or Dialect("", ""), 0.0)
+            read_into(stage, fd, where.compression, rules, ARRIVED, reading, Kin(fixes=fixes))
+            return store.commit(delivery, stage, reading.dialect or Dialect("", ""), 0.0, least_share=0.0)
     finally:
         os.close(fd)
-
-
-def retract(store: Store, feed: str, delivery_id: int) -> None:
-    """Takes a delivery out again, in one transaction."""
-    declared = RULES.feeds[feed]
-    with store.stage(declared) as stage:
-        stage.manners.begin(stage.connection)
-        changes = Changes(stage.connection, stage.manners, declared)
-        changes.retract(delivery_id)
-        changes.settle()
-        stage.connection.commit()
 
 
 def wipe(engine: Engine) -> None:
