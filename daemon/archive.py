@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from daemon.claims import Claim
+from daemon.difference import Difference
 from daemon.files import Folders, move, sha256_of, write_new
+from daemon.logs import display_name
 from daemon.outcomes import Loaded, Outcome, Refused
 from daemon.rejects_file import rejects_csv
 from handlers.fixes import rejects_name
@@ -168,6 +170,10 @@ def _reason_text(row: Mapping[str, Any]) -> str:
         f"what:        {details.get('message', '')}",
         f"what to do:  {details.get('remedy', '')}",
     ]
+    if "difference" in details:
+        found = Difference.from_dict(details["difference"])
+        lines += ["", f"rows of delivery {found.delivery_id} beside those of this file: {found.rows}"]
+        lines += [f"  {display_name(line)}" for line in found.lines()]
     if details.get("first_rejects"):
         lines += ["", "first rejected rows:"]
         lines += [f"  line {r['line']}: {r['message']} ({r['reason']})" for r in details["first_rejects"]]

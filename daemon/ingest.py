@@ -13,22 +13,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from daemon import archive, rejects_file, source
+from daemon import archive, companions, rejects_file, source
 from daemon.claims import Claim
 from daemon.errors import TransientError
 from daemon.events import Event
 from daemon.faults import world
 from daemon.files import Folders
 from daemon.inbox import has_writer
+from daemon.kinship import kin_of, whose
 from daemon.logs import bound, display_name, emit
 from daemon.outcomes import Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
-from daemon.reading import Kin, Reading, Rules, read_into
+from daemon.reading import Reading, Rules, read_into
 from daemon.store import Store
 from daemon.store.staging import SCRATCH_ABOVE
 from handlers.errors import FileError
-from handlers.fixes import first_rejects_name, fixing, rejects_name
+from handlers.fixes import fixing, rejects_name
+from handlers.manifest import check_bytes, check_rows, tally_for
 from handlers.reasons import FileReason
-from handlers.route import Route, route
 from handlers.verdict import FORCED
 
 
@@ -65,7 +66,14 @@ def ingest(
     with bound(delivery=claim.id, file=claim.name), world():
         outcome = store.outcome_of(claim.id)
         if outcome is None:
-            outcome = _settle_outcome(claim, rules, store, attempts, refusal)
+            delivery = Delivery(
+                claim.id,
+                display_name(claim.name),
+                datetime.now(UTC),
+                attempts=attempts,
+                arrival=claim.arrival,
+            )
+            outcome = settle(claim, delivery, rules, store, refusal)
         if told is None or claim.id not in told:
             _tell(
                 outcome, store
@@ -76,14 +84,23 @@ def ingest(
         return outcome
 
 
-def _settle_outcome(
-    claim: Claim, rules: Rules, store: Store, attempts: int, refusal: FileError | None
+def settle(
+    claim: Claim, delivery: Delivery, rules: Rules, store: Store, refusal: FileError | None = None
 ) -> Outcome:
-    """Decides what becomes of a file, and commits it."""
+    """Decides what becomes of a file, and commits it; nothing is moved.
+
+    Args:
+        claim: the file.
+        delivery: its name and arrival; a replay gives those that it had, and its id.
+        rules: from the settings.
+        store: the database.
+        refusal: refuse the file with this instead of reading it.
+
+    Raises:
+        TransientError: the world is at fault.
+        StillWritten: somebody writes the file.
+    """
     begun = time.monotonic()
-    delivery = Delivery(
-        claim.id, display_name(claim.name), datetime.now(UTC), attempts=attempts, arrival=claim.arrival
-    )
     reading = Reading()
     try:
         with _opened(claim.path, rules.limits) as fd:
@@ -91,10 +108,12 @@ def _settle_outcome(
             delivery = replace(delivery, sha256=print_.sha256, size=print_.size)
             if refusal is not None:
                 raise refusal
-            where, first = _whose(claim.name, rules, store)
+            where, first = whose(claim.name, rules, store)
             delivery = replace(
                 delivery, feed=where.feed, slot=where.slot, fixes=first["id"] if first else None
             )
+            manifests = companions.manifests_of(claim)
+            check_bytes(manifests, print_.sha256, print_.size)
             known = store.known(print_.sha256)
             if first is not None and rejects_file.digest(store, first) == print_.sha256:
                 known = replace(known, loaded_by=first["id"])
@@ -102,14 +121,16 @@ def _settle_outcome(
                 return store.duplicate(delivery, known.loaded_by, time.monotonic() - begun)
             if known.forced:
                 rules = replace(rules, tolerance=FORCED)
-            kin = _kin(fd, where, first, rules, store, print_.size)
+            kin = kin_of(fd, where, first, rules, store)
             delivery = replace(delivery, retry_of=known.tried_by, extends=kin.extends)
             feed = rules.feeds[where.feed]
+            reading.tally = tally_for(manifests, feed)
             scratch = claim.scratch if print_.size > SCRATCH_ABOVE else None
             with store.stage(feed if first is None else fixing(feed), scratch) as stage:
                 read_into(stage, fd, where.compression, rules, delivery.arrived, reading, kin)
                 if has_writer(fd) or source.stamp(os.fstat(fd)) != print_.stamp:
                     raise StillWritten
+                check_rows(manifests, reading.tally)
                 dialect = reading.dialect or Dialect("", "")
                 if dialect.unknown:
                     emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(dialect.unknown[:50]))
@@ -126,41 +147,6 @@ def _settle_outcome(
         )
 
 
-def _whose(name: str, rules: Rules, store: Store) -> tuple[Route, Mapping[str, Any] | None]:
-    """Where a file belongs; and, of a rejects file that comes back, its delivery.
-
-    Raises:
-        FileError: ``unroutable``, or ``stale_rejects``.
-    """
-    rejects = first_rejects_name(name)
-    if rejects is None:
-        return route(name, rules.patterns), None
-    first = store.rejects_at(f"errors/{rejects}")
-    if first is None:
-        raise FileError(FileReason.STALE_REJECTS, f"no delivery has written errors/{display_name(rejects)}")
-    return Route(first["file_type"], first["slot"], ""), first
-
-
-def _kin(
-    fd: int, where: Route, first: Mapping[str, Any] | None, rules: Rules, store: Store, size: int
-) -> Kin:
-    """What a file has to do with an earlier one: it corrects its rejects, or it begins with its bytes."""
-    if first is not None:
-        return Kin(fixes=first["id"])
-    if where.slot is not None or where.compression:
-        return Kin()
-    earlier = {bytes_: (key, sha256) for key, bytes_, sha256 in reversed(store.appended(where.feed, size))}
-    found = source.prefixes(fd, earlier)
-    for end in sorted(found, reverse=True):
-        key, sha256 = earlier[end]
-        if found[end] == sha256:
-            codec = source.choose_codec(fd, "", rules.encodings[where.feed], rules.limits)
-            lines = source.lines_before(fd, end, codec, rules.limits)
-            if lines is not None:
-                return Kin(extends=key, known_lines=lines)
-    return Kin()
-
-
 def _file_away(claim: Claim, outcome: Outcome, store: Store, folders: Folders) -> None:
     """Moves the file to where it belongs, and writes what lies beside it."""
     row = store.delivery(outcome.delivery_id) or {}
@@ -169,6 +155,7 @@ def _file_away(claim: Claim, outcome: Outcome, store: Store, folders: Folders) -
     if isinstance(outcome, Loaded) and outcome.partial and row["fixes"] is None:
         rejects_path = f"errors/{rejects_name(Path(path).name)}"
         emit(Event.REJECTS_WRITTEN, path=rejects_path, rows=outcome.counts.rejected)
+    companions.file_away(folders, claim, path)
     store.filed(outcome.delivery_id, path, rejects_path)
     if row["fixes"] is not None and not isinstance(outcome, Refused):
         first = store.delivery(row["fixes"]) or {}

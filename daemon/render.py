@@ -1,7 +1,7 @@
 """What commands print for a person."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from daemon.logs import display_name
@@ -29,66 +29,87 @@ def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
 
-    with Progress(
-        BarColumn(), MofNCompleteColumn(), "files", TimeRemainingColumn(), console=Console(stderr=True)
-    ) as bar:
+    from daemon.terminal import may_colour  # noqa: PLC0415
+
+    console = Console(stderr=True, color_system="auto" if may_colour() else None)
+    with Progress(BarColumn(), MofNCompleteColumn(), "files", TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def verdict_text(verdict: Any) -> str:
-    """A dry run's verdict as lines."""
-    lines = [f"{display_name(verdict.file)}: {verdict.status}"]
+def verdict_text(verdict: Any, columns: int | None = None) -> str:
+    """A dry run's verdict as lines.
+
+    Args:
+        verdict: what ``daemon.dry_run`` found.
+        columns: the width; as wide as the terminal if it is not given.
+    """
+    from daemon import terminal  # noqa: PLC0415
+
+    status = verdict.status
+    if verdict.duplicate_of is not None:
+        status = f"duplicate of delivery {verdict.duplicate_of}"
+    said = [("", f"{display_name(verdict.file)}: {status}")]
+    said += [("  ", line) for line in _judgement(verdict)]
+    if verdict.steps_back:
+        said.append(
+            ("  ", f"rows of other deliveries with the same keys, which step back: {verdict.steps_back:,}")
+        )
+    if verdict.difference:
+        found = verdict.difference
+        said.append(("  ", f"corrects delivery {found.delivery_id} ({found.old_rows:,} rows): {found.rows}"))
+        said += [("    ", line) for line in map(_printable, found.lines())]
+    said += [("  ", f"line {r['line']}: {r['message']} ({r['reason']})") for r in verdict.rejects]
+    if verdict.rejected > len(verdict.rejects):
+        said.append(("  ", f"… and {verdict.rejected - len(verdict.rejects):,} more (--most 0 shows all)"))
+    room = columns or terminal.width()
+    return "\n".join(
+        line
+        for indent, text in said
+        for line in terminal.wrapped(_printable(text), room, first=indent, rest=f"{indent}  ")
+    )
+
+
+def _judgement(verdict: Any) -> Iterator[str]:
+    """What a dry run says of the file alone."""
     if verdict.feed:
-        lines.append(f"  feed {verdict.feed}, slot {verdict.slot or '(none: it appends)'}")
+        yield f"feed {verdict.feed}, slot {verdict.slot or '(none: it appends)'}"
     if verdict.dialect:
         delimiter = {"\t": "tab"}.get(verdict.dialect.delimiter, verdict.dialect.delimiter)
-        lines.append(f"  {verdict.dialect.encoding}, delimiter {delimiter}")
+        yield f"{verdict.dialect.encoding}, delimiter {delimiter}"
         if verdict.dialect.unknown:
-            lines.append(f"  not loaded, unknown columns: {', '.join(verdict.dialect.unknown[:20])}")
+            yield f"not loaded, unknown columns: {', '.join(verdict.dialect.unknown[:20])}"
     if verdict.reason:
-        lines += [f"  {verdict.reason.value}: {verdict.message}", f"  {verdict.reason.remedy}"]
-    if verdict.rows or verdict.rejected:
-        lines.append(f"  {verdict.rows:,} rows to load, {verdict.rejected:,} rejects")
-    lines += [f"  line {r['line']}: {r['message']} ({r['reason']})" for r in verdict.rejects]
-    if verdict.rejected > len(verdict.rejects):
-        lines.append(f"  … and {verdict.rejected - len(verdict.rejects):,} more (--most 0 shows all)")
-    return "\n".join(_printable(line) for line in lines)
+        yield f"{verdict.reason.value}: {verdict.message}"
+        yield verdict.reason.remedy
+    if verdict.fixes is not None:
+        yield f"corrected rejects of delivery {verdict.fixes}: good rows join it"
+    if verdict.extends is not None:
+        yield f"begins with the bytes of delivery {verdict.extends}: only what follows is loaded"
+    if verdict.rows or verdict.rejected or verdict.known:
+        known = f", {verdict.known:,} loaded before" if verdict.known else ""
+        yield f"{verdict.rows:,} rows to load, {verdict.rejected:,} rejects{known}"
 
 
 def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    return display_name(line)
 
 
 def status_text(picture: dict[str, Any]) -> str:
     """The picture of ``stockgrip status`` as a table."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from daemon import terminal  # noqa: PLC0415
 
-    table = Table("feed", box=None, pad_edge=False)
-    table.add_column("last delivery", overflow="fold")
-    table.add_column("status", no_wrap=True)
-    table.add_column("at (UTC)", no_wrap=True)
-    for name in ("waiting", "refused", "rows today"):
-        table.add_column(name, justify="right")
+    headings = ("feed", "last delivery", "status", "at (UTC)", "waiting", "refused", "rows today")
+    rows = []
+    begin = 0 if terminal.width() >= 100 else len("2026-")  # noqa: PLR2004  (the name needs the room more)
     for feed in picture["feeds"]:
         last = feed["last"] or {}
-        table.add_row(
-            feed["feed"],
-            _printable(last.get("file", "-")),
-            last.get("status", "-"),
-            last.get("at", "-")[:16].replace("T", " "),
-            f"{feed['waiting']:,}",
-            f"{feed['refused']:,}",
-            f"{feed['rows_today']:,}",
-        )
-    console = Console(highlight=False)
-    with console.capture() as capture:
-        console.print(table)
+        counts = (f"{feed[name]:,}" for name in ("waiting", "refused", "rows_today"))
+        at = last.get("at", "-")[begin:16].replace("T", " ")
+        rows.append((feed["feed"], _printable(last.get("file", "-")), last.get("status", "-"), at, *counts))
     database = picture["database"]
     state = "up" if database["up"] else f"unavailable: {database['error']}"
     lines = [
-        capture.get().rstrip(),
         "",
         f"inbox     {picture['inbox']}",
         f"database  {database['url']} ({state})",
@@ -96,7 +117,42 @@ def status_text(picture: dict[str, Any]) -> str:
     if picture["unfinished"]:
         lines.append(f"claimed   {picture['unfinished']} files in work")
     if picture["ignored"]:
+        lines.append(f"ignored   {', '.join(picture['ignored'])} (no regular files)")
+    below = (terminal.fitted(_printable(line)) for line in lines)
+    return "\n".join((terminal.table(headings, rows, "last delivery", headings[4:]), *below))
+
+
+def retried_text(found: dict[str, Any]) -> str:
+    """What ``stockgrip retry`` did."""
+    from daemon import terminal  # noqa: PLC0415
+
+    lines = []
+    for each in found["retried"]:
+        forced = ", and will not be held back for that again" if each["forced"] else ""
         lines.append(
-            f"ignored   {', '.join(_printable(name) for name in picture['ignored'])} (no regular files)"
+            f"{_printable(each['file'])}: back in live_feeds/ (delivery {each['delivery_id']} was refused:"
+            f" {each['reason']}{forced})"
         )
-    return "\n".join(lines)
+    lines += [_printable(message) for message in found["failed"]]
+    return terminal.fitted("\n".join(lines)) or "nothing that was refused lies in errors/"
+
+
+def unload_question(row: Mapping[str, Any]) -> str:
+    """What ``stockgrip unload`` asks."""
+    return (
+        f"Take out delivery {row['id']} ({_printable(row['file_name'])}, {row['records_successful']:,} rows)?"
+    )
+
+
+def unloaded_text(found: list[dict[str, Any]]) -> str:
+    """What ``stockgrip unload`` did."""
+    from daemon import terminal  # noqa: PLC0415
+
+    lines = []
+    for each in found:
+        place = f"its file is {_printable(each['path'])}" if each["path"] else "its file is nowhere any more"
+        lines.append(
+            f"delivery {each['delivery_id']} ({_printable(each['file'])}, {each['rows']:,} rows) is taken out; {place}"
+        )
+        lines += [f"  delivery {older} counts again" for older in each["back"]]
+    return terminal.fitted("\n".join(lines))

@@ -27,16 +27,23 @@ def status(config: Path | None, as_json: bool) -> int:
 @click.option("--most", default=20, show_default=True, help="Rejects shown per file; 0 for all.")
 @click.pass_obj
 def check(config: Path | None, files: tuple[Path, ...], as_json: bool, most: int) -> int:
-    """Say what would become of FILES, without loading or moving anything."""
-    from daemon.dry_run import dry_run  # noqa: PLC0415
-    from daemon.ingest import Rules  # noqa: PLC0415
+    """Say what would become of FILES, without loading or moving anything.
+
+    A file that corrects a delivery is compared with it row by row.
+    """
+    from daemon.dry_run import beside_database, dry_run  # noqa: PLC0415
+    from daemon.reading import Rules  # noqa: PLC0415
     from daemon.render import verdict_text  # noqa: PLC0415
 
-    rules = Rules.of(settings_of(config))
-    verdicts = [dry_run(path, rules, most) for path in files]
+    settings = settings_of(config)
+    rules = Rules.of(settings)
+    with beside_database(settings) as beside:
+        verdicts = [dry_run(path, rules, most, beside) for path in files]
     if as_json:
         click.echo(json.dumps([verdict.as_dict() for verdict in verdicts], ensure_ascii=True))
     else:
         for verdict in verdicts:
             click.echo(verdict_text(verdict))
+        for why in dict.fromkeys(v.not_compared for v in verdicts if v.not_compared):
+            click.echo(f"Not compared with the database: {why}.")
     return 0 if all(verdict.all_well for verdict in verdicts) else EXIT_REFUSED

@@ -56,7 +56,8 @@ class Changes:
             f" SELECT {delivery_id << LINE_BITS} + line, {columns} FROM {stage.table}"
         )
         if isinstance(self.feed.daily, Additive):
-            self._sums.append(stage.sums())
+            if stage.rows:
+                self._sums.append(stage.sums())
         else:
             self._touch(stage.table, "")
         return same

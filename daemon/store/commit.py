@@ -6,10 +6,9 @@ from typing import Any
 from daemon.outcomes import Counts, Delivery, Dialect, Loaded, Outcome
 from daemon.store import fixing, ledger
 from daemon.store.changes import Changes
+from daemon.store.difference import difference, shrunk
 from daemon.store.staging import Stage
 from handlers import feed_named
-from handlers.errors import FileError
-from handlers.reasons import FileReason
 
 
 def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, least_share: float) -> Outcome:
@@ -37,11 +36,7 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
         return _fix(stage, delivery, delivery.fixes, dialect, seconds)
     previous = ledger.current_of(connection, delivery.slot)
     if previous is not None and stage.rows < least_share * previous.loaded:
-        raise FileError(
-            FileReason.SHRUNK,
-            f"the file has {stage.rows} valid rows and would replace the {previous.loaded} rows of delivery"
-            f" {previous.delivery_id}",
-        )
+        raise shrunk(difference(stage, previous.delivery_id))
 
     read = stage.rows + stage.rejects + stage.known
     delivery_id = _record(stage, delivery, dialect)

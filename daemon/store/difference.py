@@ -7,6 +7,7 @@ written, and nothing but a few examples comes to Python.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -267,7 +268,7 @@ def _text(column: columns.Column, value: Any) -> str | None:
         case columns.Decimal() if _is_money(column.kind):
             return f"{money(Decimal(repr(value))):f}"
         case columns.LocalTime():
-            return str(value).removesuffix(" 00:00:00")
+            return datetime.fromisoformat(value).isoformat(" ").removesuffix(" 00:00:00")
         case _:
             text = str(value)
             return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"

@@ -66,11 +66,10 @@ def _sqlite(url: str, file: Path, patience: float, *, deep: bool) -> Database:
         journal_mode = _journal_mode(file, connection)
         version = str(connection.execute(text("SELECT sqlite_version()")).scalar())
         revision, ledger = _revision(connection), _ledger(connection)
-        problems = connection.execute(text("PRAGMA quick_check(5)")).scalars().all() if deep else None
+        integrity = _integrity(connection) if deep else None
         connection.rollback()
         locked = _lock(connection) if writable else None
     synchronous = _synchronous(url, patience) if writable and journal_mode == "wal" and not locked else None
-    integrity = None if problems is None else tuple(str(problem) for problem in problems)
     own = SqliteFacts(file, writable, journal_mode, synchronous, locked, integrity)
     return Database(tuple(int(n) for n in version.split(".")), revision, HEAD, ledger, own)
 
@@ -91,6 +90,14 @@ def _reading_file(file: Path, patience: float, *, writable: bool) -> Iterator[Co
     with engine.connect() as connection:
         yield connection
     engine.dispose()
+
+
+def _integrity(connection: Connection) -> tuple[str, ...]:
+    """The first problems, or ``ok``."""
+    try:
+        return tuple(connection.execute(text("PRAGMA quick_check(5)")).scalars())
+    except DBAPIError as error:
+        return (_in_short(error),)
 
 
 def _journal_mode(file: Path, connection: Connection) -> str:
@@ -124,7 +131,7 @@ def _synchronous(url: str, patience: float) -> int:
 
 _SETTINGS = (
     *("server_version", "server_version_num", "TimeZone", "fsync", "synchronous_commit", "full_page_writes"),
-    *("max_connections", "superuser_reserved_connections", "data_checksums"),
+    *("max_connections", "superuser_reserved_connections"),
 )
 
 

@@ -69,8 +69,9 @@ class Wanted:
 
 def _like(glob: str) -> str:
     """A pattern of LIKE that finds at least what the glob finds."""
-    plain = glob.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return f"{plain.partition('[')[0]}%" if "[" in plain else plain.replace("*", "%").replace("?", "_")
+    plain, bracket, _ = glob.partition("[")  # what follows is left to the glob
+    plain = plain.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return plain.replace("*", "%").replace("?", "_") + ("%" if bracket else "")
 
 
 def page(

@@ -77,6 +77,8 @@ def record(
         "extends": delivery.extends,
         "retry_of": delivery.retry_of,
     }
+    if delivery.id is not None:
+        row["id"] = delivery.id
     key = connection.execute(insert(DELIVERIES).values(row)).inserted_primary_key
     if key is None:
         raise AssertionError("the ledger gave no id")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("e2e.harness", "e2e.kills", "e2e.mix", "e2e.syscalls")
+pytest.register_assert_rewrite("e2e.hands", "e2e.harness", "e2e.kills", "e2e.mix", "e2e.syscalls")
 
 from e2e.harness import Place  # noqa: E402
 

@@ -57,8 +57,10 @@ class Call:
         return f"{self.name} {self.number}: {self.text}"
 
 
-def traced(place: Place, calls: tuple[str, ...], kill: Call | None = None) -> tuple[Process, list[Call]]:
-    """A drain under strace, killed as it enters one of these calls.
+def traced(
+    place: Place, calls: tuple[str, ...], kill: Call | None = None, command: tuple[str, ...] = ("drain",)
+) -> tuple[Process, list[Call]]:
+    """A command under strace, killed as it enters one of these calls.
 
     Returns:
         The ended process, and the calls of its main thread that strace saw.
@@ -67,7 +69,7 @@ def traced(place: Place, calls: tuple[str, ...], kill: Call | None = None) -> tu
     log = place.folder / "strace.txt"
     inject = [] if kill is None else ["-e", f"inject={kill.name}:signal=SIGKILL:when={kill.number}"]
     wrap = ("strace", "-f", "-qq", "-s", "200", "-o", str(log), "-e", f"trace={','.join(calls)}")
-    process = place.start("drain", wrap=(*wrap, *inject), PYTHONDONTWRITEBYTECODE="1")
+    process = place.start(*command, wrap=(*wrap, *inject), PYTHONDONTWRITEBYTECODE="1")
     process.end()
     process.killed = kill is not None
     lines = [line.split(maxsplit=1) for line in log.read_text(errors="replace").splitlines()]

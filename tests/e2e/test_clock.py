@@ -25,9 +25,8 @@ def test_clock_set_during_a_run(sqlite_place: Place) -> None:
     offset.write_text("+0")
     daemon = place.run(
         settle__quiet_seconds=quiet,
-        # libfaketime 0.9.10 breaks time.sleep, on which the watcher's library relies: look instead of listening
-        settle__use_inotify="false",
-        settle__scan_seconds=0.3,
+        settle__watch="poll",
+        settle__poll_seconds=0.3,
         LD_PRELOAD=str(LIBRARIES[0]),
         FAKETIME_TIMESTAMP_FILE=str(offset),
         FAKETIME_NO_CACHE="1",

@@ -336,7 +336,7 @@ def test_inbox_made_anew(sqlite_place: Place, tmp_path: Path, how: str) -> None:
 def test_scan_on_request(sqlite_place: Place) -> None:
     """No events, a scan in an hour: SIGUSR1 finds it."""
     place = sqlite_place
-    daemon = place.run(settle__use_inotify="false", settle__scan_seconds=SCAN_NEVER)
+    daemon = place.run(settle__watch="poll", settle__poll_seconds=SCAN_NEVER)
     put(place.inbox, "sales_data_20250301_a.csv", sales("A"))
     time.sleep(0.5)
     assert place.waiting() == ["sales_data_20250301_a.csv"]

@@ -51,6 +51,15 @@ def test_a_last_line_without_end_that_went_on_is_no_extension(growing):
     assert (ended["extends"], ended["records_successful"]) == (1, 1)
 
 
+def test_an_extension_by_nothing_but_blank_lines_or_rejects(growing):
+    begin = csv_bytes(SALES, SALES_ROWS)
+    deliver(growing, "till_log.csv", begin)
+    blank = deliver(growing, "till_log.csv", begin + b"\n\n")
+    assert (blank["status"], blank["extends"], blank["records_duplicate"]) == ("success", 1, 4)
+    bad = deliver(growing, "till_log.csv", begin + b"\n\n,,,,,,,,\nX\n")
+    assert (bad["status"], bad["extends"], bad["records_successful"]) == ("partial", 2, 0)
+
+
 def test_rejects_of_the_beginning_are_not_told_again(growing):
     bad = '2025-06-03,N-1,pos,1,1.00,,"two\nlines",,'
     deliver(growing, "till_log.csv", csv_bytes(SALES, [*SALES_ROWS, bad]))

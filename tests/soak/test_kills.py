@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.hands import CASES, walk
 from e2e.harness import Place
 from e2e.kills import MOMENTS, kill_loop
 from e2e.syscalls import calls_of, killed_and_resumed, need_strace, new_mix, traced, worth_dying_at
@@ -39,3 +40,12 @@ def test_killed_at_every_system_call(place: Place) -> None:
     # the folders of the month are there by now, and SQLite's files are not: a few calls come only the first time
     assert reached >= len(moments) * 0.8
     mix.check(place)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("what", sorted(CASES))
+def test_killed_at_every_call_of_an_operators_command(place: Place, what: str) -> None:
+    need_strace()
+    reached = walk(place, CASES[what], most=1_000)
+    print(f"{place.url.partition(':')[0]}: {what} killed at {reached} calls")  # noqa: T201
+    assert reached >= 10

@@ -1,0 +1,58 @@
+"""What a file has to do with earlier deliveries: whose rejects it brings back, whose bytes it begins with."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from daemon import source
+from daemon.logs import display_name
+from daemon.reading import Kin, Rules
+from daemon.store import Store
+from handlers.errors import FileError
+from handlers.fixes import first_rejects_name
+from handlers.reasons import FileReason
+from handlers.route import Route, route
+
+
+def whose(name: str, rules: Rules, store: Store) -> tuple[Route, Mapping[str, Any] | None]:
+    """Where a file belongs; and, of a rejects file that comes back, its delivery.
+
+    Raises:
+        FileError: ``unroutable``, or ``stale_rejects``.
+    """
+    rejects = first_rejects_name(name)
+    if rejects is None:
+        return route(name, rules.patterns), None
+    first = store.rejects_at(f"errors/{rejects}")
+    if first is None:
+        raise FileError(FileReason.STALE_REJECTS, f"no delivery has written errors/{display_name(rejects)}")
+    return Route(first["file_type"], first["slot"], ""), first
+
+
+def kin_of(fd: int, where: Route, first: Mapping[str, Any] | None, rules: Rules, store: Store) -> Kin:
+    """What a file has to do with an earlier one: it corrects its rejects, or it begins with its bytes.
+
+    Args:
+        fd: the open file.
+        where: where it belongs.
+        first: the delivery whose rejects it holds.
+        rules: from the settings.
+        store: the database.
+    """
+    if first is not None:
+        return Kin(fixes=first["id"])
+    if where.slot is not None or where.compression:
+        return Kin()
+    earlier = {
+        bytes_: (key, sha256)
+        for key, bytes_, sha256 in reversed(store.appended(where.feed, os.fstat(fd).st_size))
+    }
+    found = source.prefixes(fd, earlier)
+    for end in sorted(found, reverse=True):
+        key, sha256 = earlier[end]
+        if found[end] == sha256:
+            codec = source.choose_codec(fd, "", rules.encodings[where.feed], rules.limits)
+            lines = source.lines_before(fd, end, codec, rules.limits)
+            if lines is not None:
+                return Kin(extends=key, known_lines=lines)
+    return Kin()
