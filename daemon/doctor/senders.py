@@ -1,0 +1,88 @@
+"""Senders: whether they may deliver, and whether we may read what they delivered."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from daemon.doctor.finding import Check, Remark, fail, ok, warn
+from daemon.doctor.site import Site
+from daemon.doctor.words import group_name, listed, quoted, us, user_name
+
+AREA = "folders"
+
+
+def _senders(site: Site) -> Iterator[Remark]:
+    inbox = site.present(site.folders.inbox)
+    status = inbox.stat()
+    mode, group = status.st_mode, group_name(status.st_gid)
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        yield warn(
+            f"every user of this host may drop, replace and remove files ({stat.filemode(mode)})",
+            "Leave it to the group of the senders:",
+            f"chmod 2770 {quoted(inbox)}",
+        )
+    elif not mode & (stat.S_IWGRP | stat.S_IWOTH):
+        yield warn(
+            f"only {user_name(status.st_uid)} may drop files ({stat.filemode(mode)})",
+            f"If senders have accounts of their own, put them into group {group}, and:",
+            f"chmod 2770 {quoted(inbox)}; sudo usermod -aG {group} SENDER",
+        )
+    elif mode & stat.S_IWGRP and not mode & stat.S_ISGID:
+        yield warn(
+            f"files get the group of their sender, not {group} ({stat.filemode(mode)}): they may be unreadable for us",
+            "Let the folder pass its group on:",
+            f"chmod g+s {quoted(inbox)}",
+        )
+    else:
+        yield ok(f"members of group {group} may drop files, which get that group")
+    yield from _way_in(inbox, status.st_gid)
+
+
+def _way_in(inbox: Path, gid: int) -> Iterator[Remark]:
+    """Folders above, which senders must pass through."""
+    if not inbox.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    for folder in inbox.resolve().parents:
+        status = folder.stat()
+        by_group = status.st_gid == gid and status.st_mode & stat.S_IXGRP
+        if not by_group and not status.st_mode & stat.S_IXOTH:
+            yield warn(
+                f"members of group {group_name(gid)} cannot pass through {folder} ({stat.filemode(status.st_mode)})",
+                "Let them through, if they do not come by a way of their own (chroot, bind mount):",
+                f"sudo chgrp {group_name(gid)} {quoted(folder)}; sudo chmod g+x {quoted(folder)}",
+            )
+
+
+def _files(site: Site) -> Iterator[Remark]:
+    """Files that were dropped and cannot be read."""
+    inbox = site.present(site.folders.inbox)
+    with os.scandir(inbox) as entries:
+        files = [e.name for e in entries if e.is_file(follow_symlinks=False)]
+    closed = sorted(name for name in files if not os.access(inbox / name, os.R_OK))
+    if not closed:
+        yield ok("every file in live_feeds is readable")
+        return
+    yield fail(
+        f"{us()} may not read {listed(closed)}",
+        "They will be refused as unreadable. Let the sender upload with umask 027, and now:",
+        f"sudo chmod g+r {quoted(*(inbox / name for name in closed[:5]))}",
+    )
+
+
+CHECKS = (
+    Check(
+        AREA,
+        "senders",
+        "Mode and group of `live_feeds` and of the folders above it",
+        "`chmod 2770`, and put the senders into its group",
+        _senders,
+    ),
+    Check(
+        AREA,
+        "files",
+        "Whether each file in `live_feeds` can be read",
+        "`chmod g+r`; let the sender upload with umask 027",
+        _files,
+    ),
+)
