@@ -11,6 +11,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from daemon import companions
 from daemon.claims import Claim
 from daemon.difference import Difference
 from daemon.files import Folders, move, sha256_of, write_new
@@ -77,6 +78,7 @@ def take_back(folders: Folders, row: Mapping[str, Any]) -> str | None:
     candidates = names(safe_name(row["file_name"]), row["id"])
     if source is not None and source.exists():
         target = _move_to_free_name(folders, source, folders.errors, candidates, _REASON)
+        companions.move_along(source, target)
     else:  # moved before a crash, or removed
         places = (folders.errors / name for name in islice(candidates, 20))
         moved = next((p for p in places if p.exists() and sha256_of(p) == row["sha256"]), None)

@@ -3,6 +3,10 @@
 A claim is a folder ``.work/<id>/`` with the file in it under its own name. Whoever holds the lock (flock) on the
 folder owns it; the kernel drops the lock when the process dies, so a claim that nobody has locked is an orphan. The
 folder is made and locked before the file is renamed into it, so that a file is never there without an owner.
+
+A file's companions (markers, manifests) come with it, into a room of their own. Which ones is noted first: then the file
+is taken, and its winner takes them. After a death in between, the recovery takes what was noted and still lies in the
+inbox, if it is the very one.
 """
 
 import contextlib
@@ -10,16 +14,20 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.files import Folders, move, sync_folder
 from daemon.outcomes import Arrival
+from handlers.manifest import ENDINGS
 
 SCRATCH = "stage.db"
 _MARK = "claim-"
 _ROOM = "file"
+_COMPANIONS = "with"
+_NOTE = "with.txt"  # inode, time of change and name of each companion
 NOTHING_KNOWN = Arrival()
 
 
@@ -52,15 +60,23 @@ class Claim:
         return self.room / self.name
 
     @property
+    def companions(self) -> Path:
+        """The folder of its companions; there is none if it has none."""
+        return self.folder / _COMPANIONS
+
+    @property
     def scratch(self) -> Path:
         """Room for the stage of a large file."""
         return self.folder / SCRATCH
 
 
 def take(folders: Folders, name: str, arrival: Arrival = NOTHING_KNOWN) -> Claim | None:
-    """Claims a file of the inbox; None if it is not there any more."""
+    """Claims a file of the inbox with its companions; None if it is not there any more."""
     claim = replace(_new(folders, name), arrival=arrival)
+    companions = _companions_of(folders.inbox, name)
     try:
+        if companions:
+            _note(claim, companions)
         os.rename(folders.inbox / name, claim.path)  # noqa: PTH104  (names may be no UTF-8)
     except FileNotFoundError:
         drop(claim)
@@ -68,7 +84,15 @@ def take(folders: Folders, name: str, arrival: Arrival = NOTHING_KNOWN) -> Claim
     except OSError:
         drop(claim)
         raise
-    for folder in (claim.room, claim.folder, folders.work, folders.inbox):
+    for companion in companions:
+        _fetch(folders, claim, companion)
+    for folder in (
+        *([claim.companions] if companions else []),
+        claim.room,
+        claim.folder,
+        folders.work,
+        folders.inbox,
+    ):
         sync_folder(folder)
     return claim
 
@@ -98,11 +122,73 @@ def _new(folders: Folders, name: str) -> Claim:
             os.close(lock)  # somebody tidied the empty folder away before it was locked
 
 
-def release(folders: Folders, claim: Claim) -> bool:
-    """Puts a file back into the inbox; False if its name is taken there, and then it stays claimed."""
+def _companions_of(folder: Path, name: str) -> dict[str, str]:
+    """The companions of a file that lie in a folder, and what tells each from another; links are left alone."""
+    found = {}
+    for ending in ENDINGS:
+        with contextlib.suppress(OSError):  # it is not there, or its name would be too long
+            status = os.lstat(folder / f"{name}{ending}")
+            if stat.S_ISREG(status.st_mode):
+                found[f"{name}{ending}"] = f"{status.st_ino}-{status.st_mtime_ns}"
+    return found
+
+
+def _note(claim: Claim, companions: Mapping[str, str]) -> None:
+    """Writes down what is to come with the file, before it is taken."""
+    claim.companions.mkdir()
+    with (claim.folder / _NOTE).open("wb") as note:
+        note.write(b"\0".join(os.fsencode(f"{mark} {name}") for name, mark in companions.items()))
+        note.flush()
+        os.fsync(note.fileno())
+
+
+def _fetch(folders: Folders, claim: Claim, companion: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # its sender took it away
+        os.rename(folders.inbox / companion, claim.companions / companion)  # noqa: PTH104
+
+
+def _fetch_noted(folders: Folders, claim: Claim) -> None:
+    """Takes those companions whose claim was interrupted; one that is another by now belongs to another file."""
     try:
-        move(claim.path, folders.inbox / claim.name)
+        noted = os.fsdecode((claim.folder / _NOTE).read_bytes()).split("\0")
+    except FileNotFoundError:
+        return
+    there = _companions_of(folders.inbox, claim.name)
+    for mark, _, companion in (entry.partition(" ") for entry in noted):
+        if there.get(companion) == mark:
+            _fetch(folders, claim, companion)
+    for folder in (claim.companions, folders.inbox):
+        sync_folder(folder)
+
+
+def companions(claim: Claim) -> list[str]:
+    """The names of the companions that came with a file."""
+    try:
+        return sorted(os.listdir(claim.companions))  # noqa: PTH208
+    except FileNotFoundError:
+        return []
+
+
+def release(folders: Folders, claim: Claim) -> bool:
+    """Puts a file and its companions back into the inbox; False if its name is taken there, and then it stays claimed.
+
+    The companions go first: a death in between leaves a claim like one that was interrupted while it was made, and
+    the file is never seen without them.
+    """
+    back = folders.inbox / claim.name
+    if os.path.lexists(back):
+        os.close(claim.lock)
+        return False
+    for companion in companions(claim):
+        try:
+            move(claim.companions / companion, folders.inbox / companion)
+        except FileExistsError:
+            # the sender has sent another meanwhile, which would have written over this one
+            (claim.companions / companion).unlink()
+    try:
+        move(claim.path, back)
     except FileExistsError:
+        _fetch_noted(folders, claim)
         os.close(claim.lock)
         return False
     drop(claim)
@@ -112,8 +198,9 @@ def release(folders: Folders, claim: Claim) -> bool:
 def drop(claim: Claim) -> None:
     """Ends a claim whose file has gone elsewhere."""
     with contextlib.suppress(OSError):  # a file is in it: then it is recovered at the next start
-        with contextlib.suppress(FileNotFoundError):  # a death between two steps of making it, or of this
-            claim.room.rmdir()
+        for room in (claim.room, claim.companions):
+            with contextlib.suppress(FileNotFoundError):  # a death between two steps of making it, or of this
+                room.rmdir()
         shutil.rmtree(claim.folder)
     os.close(claim.lock)
 
@@ -134,7 +221,10 @@ def orphans(folders: Folders) -> Iterator[Claim]:
             continue
         room = entry / _ROOM
         names = os.listdir(room) if room.is_dir() else []  # noqa: PTH208
-        yield Claim(entry.name.removeprefix(_MARK), entry, names[0] if names else "", lock)
+        claim = Claim(entry.name.removeprefix(_MARK), entry, names[0] if names else "", lock)
+        if claim.name:
+            _fetch_noted(folders, claim)
+        yield claim
 
 
 def _lock(folder: Path) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daemon import archive, rejects_file
+from daemon import archive, companions, rejects_file
 from daemon.files import Folders, move
 from daemon.store import Store
 from handlers.errors import StockgripError
@@ -16,7 +16,7 @@ from handlers.reasons import FileReason
 
 Row = Mapping[str, Any]
 # what a person may decide against
-FORCEABLE = (FileReason.SHRUNK, FileReason.TOO_MANY_REJECTS)
+FORCEABLE = (FileReason.SHRUNK, FileReason.TOO_MANY_REJECTS, FileReason.MANIFEST_MISMATCH)
 
 
 class CannotRetry(StockgripError):  # noqa: N818  (named by what is so)
@@ -77,7 +77,8 @@ def retry(row: Row, store: Store, folders: Folders, *, force: bool) -> Retried:
         row: its row of the ledger.
         store: the database.
         folders: the data folder.
-        force: let it in however much it shrinks its slot, or however many of its rows are bad.
+        force: let it in however much it shrinks its slot, however many of its rows are bad, and whatever its
+            manifest says.
 
     Raises:
         CannotRetry: it was not refused, is not there any more, or another file waits under its name.
@@ -89,18 +90,25 @@ def retry(row: Row, store: Store, folders: Folders, *, force: bool) -> Retried:
         raise CannotRetry(f"the file of delivery {row['id']} ({file}) is not in errors/ any more")
     details = row["error_details"] or {}
     reason = str(details.get("reason", row["status"]))
-    forced = force and reason in FORCEABLE
+    forced = force and (reason in FORCEABLE or row["status"] == "unloaded")
     if forced:
         store.force(row["id"])
     path = folders.data_dir / row["archive_path"]
     # a name that is not fit for an archive is not fit for the inbox either
     name = file if archive.safe_name(file) == file else path.name
+    target = folders.inbox / name
+    # a manifest comes along; a file that is forced has been looked at by a person, and would be refused again
+    along = [] if forced else companions.move_along(path, target)
     try:
-        move(path, folders.inbox / name)
-    except FileExistsError as error:
-        raise CannotRetry(f"{folders.inbox / name} is there already; wait until it is loaded") from error
-    except FileNotFoundError as error:
-        raise CannotRetry(f"{path} or {folders.inbox} is not there any more") from error
+        move(path, target)
+    except OSError as error:
+        if along:
+            companions.move_along(target, path)
+        if isinstance(error, FileExistsError):
+            raise CannotRetry(f"{target} is there already; wait until it is loaded") from error
+        if isinstance(error, FileNotFoundError):
+            raise CannotRetry(f"{path} or {folders.inbox} is not there any more") from error
+        raise
     archive.reason_file(path).unlink(missing_ok=True)
     return Retried(row["id"], name, reason, forced)
 

@@ -1,27 +1,35 @@
 """Which files of the inbox are complete.
 
-The folder's listing is the truth; what a watcher says only tells where to look first. A file is complete when it is
-the same at two looks on our own monotonic clock, no local process has it open for writing, it does not bear a
-temporary name, and its last line ends. Its own timestamps are never compared with ours.
+The folder's listing is the truth; what a watcher says only tells where to look first. A file is complete when the
+evidence that its feed asks for is there (``evidence.py``): usually it is the same at two looks on our own monotonic
+clock, no local process has it open for writing, it does not bear a temporary name, and its last line ends. Its own
+timestamps are never compared with ours.
 """
 
-import fcntl
+import math
 import os
-import signal
 import stat
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
 
+from daemon.beside import Beside
 from daemon.events import Event
+from daemon.evidence import GRACED, HELD, Expectations, Facts, Waiting, doubt, found, is_vouched_for, lacking
 from daemon.logs import display_name, emit
-from daemon.settings import SettleSettings
+from daemon.outcomes import Arrival
+from daemon.probe import has_lines, has_writer, open_to_look, tail_of
+from daemon.renames import Renames
+from daemon.settings import CompleteWhen, Evidence, Settings, SettleSettings
 from daemon.source import stamp
+from handlers.manifest import belongs_to
 
-Waiting = Literal["still_changing", "open_for_writing", "no_final_newline", "nul_tail"]
+__all__ = ["Inbox", "has_writer"]
+
+_RENAMED: frozenset[Evidence] = frozenset({"rename"})
 _KINDS = {
     stat.S_IFDIR: "folder",
     stat.S_IFLNK: "symlink",
@@ -38,8 +46,14 @@ class _Seen:
 
     stamp: tuple[int, int, int, int, int]
     since: float
+    seen_at: datetime
     looks: int = 1
-    said: set[str] = field(default_factory=set)
+    renamed: bool = False
+    said: dict[Waiting, None] = field(default_factory=dict)
+    why: Waiting | None = None
+    rule: CompleteWhen | None = None
+    usual: bool | None = None
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(slots=True)
@@ -50,13 +64,25 @@ class Inbox:
         folder: the inbox.
         settle: when a file counts as complete.
         clock: monotonic seconds.
+        expected: what is asked of a file by its name; by default ``settle`` decides for all.
     """
 
     folder: Path
     settle: SettleSettings
     clock: Callable[[], float] = time.monotonic
+    expected: Expectations | None = None
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _ignored: dict[str, int] = field(default_factory=dict)
+    _beside: Beside = field(init=False)
+    _renames: Renames = field(init=False)
+    _expected: Expectations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._beside = Beside(self.folder, self.settle, self.clock)
+        self._renames = Renames(self.folder)
+        self._expected = self.expected or Expectations(Settings(settle=self.settle))
+
+    # ---- looking
 
     def scan(self) -> None:
         """Looks at everything that lies in the folder.
@@ -73,11 +99,24 @@ class Inbox:
             del self._seen[name]
         for name in self._ignored.keys() - present:
             del self._ignored[name]
+        self._beside.keep(present)
+        self._beside.say_alone(self._seen.keys())
+        self._renames.forget_old()
 
-    def look(self, names: Iterable[str]) -> None:
-        """Looks at some files again."""
+    def look(self, names: Iterable[str], renamed: Iterable[str] = ()) -> None:
+        """Looks at some files again.
+
+        Args:
+            names: of the files.
+            renamed: those that the kernel said came under their name by a rename, and were not written since.
+        """
         for name in names:
             self._look(name)
+        for name in renamed:
+            if name not in self._seen:
+                self._look(name)
+            if name in self._seen:
+                self._seen[name].renamed = True
 
     def is_unchanged(self, name: str) -> bool:
         """Whether a file is still what was found complete; if not, it settles anew.
@@ -88,14 +127,25 @@ class Inbox:
         self._look(name)
         return seen is not None and self._seen.get(name) is seen
 
+    def arrival(self, name: str) -> Arrival:
+        """How a file that is complete came to be so."""
+        seen = self._seen.get(name)
+        return Arrival(seen.seen_at, tuple(seen.said), seen.evidence) if seen else Arrival()
+
     def forget(self, name: str) -> None:
-        """A file was claimed: another of the same name starts anew."""
+        """A file was claimed with its companions: others of the same names start anew."""
         self._seen.pop(name, None)
+        self._beside.taken_with(name)
 
     @property
     def waiting(self) -> dict[str, int]:
-        """The files that wait, with their sizes in bytes."""
-        return {name: seen.stamp[2] for name, seen in self._seen.items()}
+        """The files that wait to be taken, with their sizes in bytes; without those that are ``held``."""
+        return {name: seen.stamp[2] for name, seen in self._seen.items() if not _is_held(seen)}
+
+    @property
+    def held(self) -> dict[str, Waiting]:
+        """The files that wait for something only their sender can do, and what that is."""
+        return {name: seen.why for name, seen in self._seen.items() if _is_held(seen) and seen.why}
 
     @property
     def ignored(self) -> list[str]:
@@ -109,40 +159,60 @@ class Inbox:
         return sorted(complete, key=lambda name: (self._seen[name].stamp[4], name))
 
     def next_look(self) -> float | None:
-        """Seconds until a waiting file may have become complete; None if none waits."""
-        if not self._seen:
-            return None
-        now = self.clock()
-        return max(0.005, min(self._due(seen) for seen in self._seen.values()) - now)
+        """Seconds until a waiting file may have become complete; None if only its sender can change that."""
+        due = min((self._due(seen) for seen in self._seen.values()), default=math.inf)
+        return None if due == math.inf else max(0.005, due - self.clock())
 
     def _look(self, name: str) -> None:
-        if any(fnmatchcase(name, pattern) for pattern in self.settle.temporary_names):
-            return
+        temporary = any(fnmatchcase(name, pattern) for pattern in self.settle.temporary_names)
         try:
             status = os.lstat(self.folder / name)
         except FileNotFoundError:
             self._seen.pop(name, None)
+            self._beside.gone(name)
             return
-        if not stat.S_ISREG(status.st_mode):
-            self._seen.pop(name, None)
-            if self._ignored.get(name) != status.st_ino:
-                self._ignored[name] = status.st_ino
-                kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
-                emit(Event.ENTRY_IGNORED, file=display_name(name), kind=kind)
-            return
+        regular = stat.S_ISREG(status.st_mode)
+        if temporary:
+            if regular:
+                self._renames.note(name, status, temporary=True)
+        elif not regular:
+            self._ignore(name, status)
+        elif belongs_to(name) is not None:
+            self._beside.look(name, status)
+        else:
+            self._look_at_file(name, status)
+
+    def _ignore(self, name: str, status: os.stat_result) -> None:
+        self._seen.pop(name, None)
+        self._beside.gone(name)
+        if self._ignored.get(name) != status.st_ino:
+            self._ignored[name] = status.st_ino
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
+            emit(Event.ENTRY_IGNORED, file=display_name(name), kind=kind)
+
+    def _look_at_file(self, name: str, status: os.stat_result) -> None:
         now, fresh = self.clock(), stamp(status)
         seen = self._seen.get(name)
-        if seen is None:
-            self._seen[name] = _Seen(fresh, now)
-            emit(Event.DELIVERY_SEEN, file=display_name(name), size_bytes=status.st_size)
-        elif seen.stamp != fresh:
-            self._seen[name] = _Seen(fresh, now, said=seen.said)
-        else:
+        if seen is not None and seen.stamp == fresh:
             seen.looks += 1
+        elif seen is None:
+            renamed = self._renames.had_another_name(name, status)
+            self._seen[name] = _Seen(fresh, now, datetime.now(UTC), renamed=renamed)
+            emit(Event.DELIVERY_SEEN, file=display_name(name), size_bytes=status.st_size)
+        else:
+            # the removal of another link, or a chmod, changes nothing of how it came
+            same = seen.stamp[:4] == fresh[:4]
+            renamed = seen.renamed if same else self._renames.had_another_name(name, status)
+            self._seen[name] = _Seen(fresh, now, seen.seen_at, renamed=renamed, said=seen.said)
+        self._renames.note(name, status)
+
+    # ---- judging
 
     def _due(self, seen: _Seen) -> float:
+        if _is_held(seen):
+            return math.inf
         patience = self.settle.quiet_seconds
-        if seen.said & {"no_final_newline", "nul_tail"}:
+        if seen.why in GRACED:
             patience = max(patience, self.settle.grace_seconds)
         due, now = seen.since + patience, self.clock()
         if due > now or seen.looks < 2:  # noqa: PLR2004
@@ -150,64 +220,55 @@ class Inbox:
         return now + 0.25  # past its time it is held up by a writer: ask again now and then
 
     def _is_complete(self, name: str, seen: _Seen, now: float) -> bool:
-        age = now - seen.since
-        if self.settle.ready_on == "quiet" and (age < self.settle.quiet_seconds or seen.looks < 2):  # noqa: PLR2004
-            return False
-        why = self._why_not(name, age)
+        why = seen.why = self._why_not(name, seen, now - seen.since)
         if why is None:
             return True
-        if why not in seen.said:
-            seen.said.add(why)
-            if why != "still_changing":
-                emit(Event.DELIVERY_WAITING, file=display_name(name), reason=why, size_bytes=seen.stamp[2])
+        early = why in HELD and now - seen.since < self.settle.quiet_seconds
+        if why not in seen.said and why != "still_changing" and not early:
+            seen.said[why] = None
+            emit(Event.DELIVERY_WAITING, file=display_name(name), reason=why, size_bytes=seen.stamp[2])
         return False
 
-    def _why_not(self, name: str, age: float) -> Waiting | None:
-        """What tells that a file is still being written."""
+    def _why_not(self, name: str, seen: _Seen, age: float) -> Waiting | None:
+        """What a file lacks; if nothing, ``seen.evidence`` tells why it is complete."""
+        rule = seen.rule = seen.rule or self._expected.rule(name)
+        aged = age >= self.settle.quiet_seconds
+        quiet = aged and seen.looks >= 2  # noqa: PLR2004
+        promised = self._beside.promises(name)
+        if seen.renamed:
+            promised |= _RENAMED
+        why = lacking(rule, promised, quiet=quiet)
+        if why is not None:
+            return why
         try:
-            fd = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = open_to_look(self.folder / name)
         except FileNotFoundError:
             return "still_changing"
         except OSError:
             # unreadable: nothing more can be learnt here; the delivery will say so
-            return None if age >= self.settle.quiet_seconds else "still_changing"
+            facts = Facts(promised, quiet, aged, writer=None, tail=None)
+            return doubt(rule, facts, patient=True)
         try:
-            writer = has_writer(fd)
-            if writer:
-                return "open_for_writing"
-            tail = _tail(fd, name)
-            if tail is not None and age < max(self.settle.grace_seconds, self.settle.quiet_seconds):
-                return tail
-            if writer is None and age < self.settle.quiet_seconds:
-                return "still_changing"  # no lease to be had: only quiet tells
+            facts = Facts(promised, quiet, aged, has_writer(fd), tail_of(fd, name))
+            patient = age < max(self.settle.grace_seconds, self.settle.quiet_seconds)
+            why = doubt(rule, facts, patient=patient)
+            if why is None and "manifest" in promised and not self._beside.are_manifests_whole(name):
+                why = "manifest_unfinished"
+            if why is None and patient and not is_vouched_for(rule, promised):
+                why = self._unusual(name, seen, fd)
         finally:
             os.close(fd)
-        return None
+        if why is None:
+            seen.evidence = found(facts)
+        return why
+
+    def _unusual(self, name: str, seen: _Seen, fd: int) -> Waiting | None:
+        """Whether a plain file is much shorter than its like; counted once while it stays as it is."""
+        if seen.usual is None:
+            band = self._expected.usual(name) if name.endswith(".csv") else None
+            seen.usual = band is None or has_lines(fd, band.least + 1)  # the header is a line, too
+        return None if seen.usual else "fewer_rows_than_usual"
 
 
-def has_writer(fd: int) -> bool | None:
-    """Whether a process of this host has the file open for writing; None if that cannot be told.
-
-    A read lease is refused while there is a writer. It is given back at once; should a writer come in between, the
-    kernel sends a signal, which is made one that is ignored by default.
-    """
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
-
-
-def _tail(fd: int, name: str) -> Waiting | None:
-    """What the end of a plain file lacks; a compressed one tells by itself whether it is whole."""
-    if not name.endswith(".csv"):
-        return None
-    size = os.fstat(fd).st_size
-    end = os.pread(fd, 2, max(0, size - 2))
-    if end.endswith((b"\n", b"\r")) or end in (b"\n\0", b"\r\0"):  # the latter two: UTF-16
-        return None
-    return "nul_tail" if end.endswith(b"\0") else "no_final_newline"
+def _is_held(seen: _Seen) -> bool:
+    return seen.why in HELD and seen.why in seen.said

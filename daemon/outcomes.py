@@ -38,6 +38,7 @@ class Delivery:
         fixes: the delivery whose rejects it corrects.
         extends: the delivery whose bytes it begins with.
         retry_of: the delivery that brought the same bytes and was refused, or taken out again.
+        id: in a replay, its first one; else the database gives the next.
     """
 
     claim: str
@@ -52,6 +53,7 @@ class Delivery:
     fixes: int | None = None
     extends: int | None = None
     retry_of: int | None = None
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from handlers.errors import FileError
 from handlers.feed import Feed
 from handlers.fixes import WHY_COLUMNS, unguarded_cells
 from handlers.header import Header, read_header
+from handlers.manifest import Tally
 from handlers.reasons import FileReason, RowReason
 from handlers.sales import SALES, accepting_returns
 from handlers.verdict import Tolerance, judge
@@ -69,6 +70,7 @@ class Reading:
     rows: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     first_rejects: list[dict[str, Any]] = field(default_factory=list)
+    tally: Tally | None = None
 
     def details(self) -> dict[str, Any]:
         """For the ledger and the reason file."""
@@ -132,6 +134,8 @@ def read_into(
     def checked(numbered: tuple[int, bytes]) -> Checked:
         line, block = numbered
         cells = split(block, line, header)
+        if reading.tally is not None:
+            reading.tally.add(cells)
         return check(cells if kin.fixes is None else unguarded_cells(cells), feed, context)
 
     for block in _ahead(source.records(rest, header.delimiter, line), checked):

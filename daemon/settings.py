@@ -3,9 +3,10 @@
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from encodings.aliases import aliases
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -158,9 +159,19 @@ class SettleSettings(_Section):
         le=3600,
         description="Period of the full look into the folder; events are only hints",
     )
-    use_inotify: bool = Field(
-        default=True,
-        description="Listen to the kernel's file events; false on network shares, which send none",
+    watch: Literal["auto", "inotify", "poll"] = Field(
+        default="auto",
+        description="`inotify` listens to the kernel's file events, `poll` looks every `poll_seconds`; "
+        "`auto` polls where the folder's filesystem gives no events (NFS, SMB, sshfs …)",
+    )
+    poll_seconds: float = Field(
+        default=2.0, gt=0, le=3600, description="Period of the full look while there are no events"
+    )
+    canary_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86_400,
+        description="How often a file is made and removed to see that events arrive; 0 is never",
     )
     temporary_names: tuple[str, ...] = Field(
         default=(
@@ -202,6 +213,42 @@ class LimitSettings(_Section):
     )
 
 
+Evidence: TypeAlias = Literal["quiet", "lease", "rename", "marker", "manifest"]
+EVIDENCE: Final[tuple[Evidence, ...]] = get_args(Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteWhen:
+    """What tells that a file of a feed is complete.
+
+    Attributes:
+        need: whether one of ``of`` is enough.
+        of: kinds of evidence (see docs/senders.md).
+    """
+
+    need: Literal["any", "all"]
+    of: tuple[Evidence, ...]
+
+
+def _complete_when(value: object) -> object:
+    """``{any: […]}`` or ``{all: […]}``, or the same as one text: ``any […]``."""
+    if value is None or isinstance(value, CompleteWhen):
+        return value
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(any|all)\s*\[([^][]*)]\s*", value)):
+        value = {match[1]: [word.strip() for word in match[2].split(",")]}
+    known = ", ".join(EVIDENCE)
+    if not isinstance(value, dict) or len(value) != 1 or not value.keys() <= {"any", "all"}:
+        raise ValueError(f"must be {{any: […]}} or {{all: […]}} with one or more of {known}")
+    ((need, words),) = value.items()
+    if not isinstance(words, list | tuple) or not words:
+        raise ValueError(f"{need} must be a list of one or more of {known}")
+    for word in words:
+        if word not in EVIDENCE:
+            meant = nearest(str(word), EVIDENCE)
+            raise ValueError(f"{need} may list {known}; did you mean {meant} by {str(word)[:60]!r}?")
+    return CompleteWhen(need, tuple(kind for kind in EVIDENCE if kind in words))
+
+
 class FeedSettings(_Section):
     """How files of a feed are recognised and read."""
 
@@ -212,6 +259,11 @@ class FeedSettings(_Section):
     encoding: Annotated[str, AfterValidator(_known_encoding)] | None = Field(
         default=None,
         description="Codec for files that are neither UTF-8 nor UTF-16 with a mark; null refuses such files",
+    )
+    complete_when: Annotated[CompleteWhen | None, BeforeValidator(_complete_when)] = Field(
+        default=None,
+        description="What tells that a file is complete: `{any: […]}` or `{all: […]}` of `quiet`, `lease`, `rename`, "
+        "`marker`, `manifest`; null goes by `settle.ready_on`",
     )
 
 

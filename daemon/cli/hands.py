@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("deliveries", nargs=-1, metavar="[NAME|ID]...")
 @click.option("--all-refused", is_flag=True, help="Everything that was refused and still lies in errors/.")
-@click.option("--force", is_flag=True, help="Let it in although it shrinks its day, or has too many rejects.")
+@click.option("--force", is_flag=True, help="Let it in although it shrinks its day, has too many rejects, or is not what its manifest says.")
 @json_option()
 @click.pass_obj
 def retry(

@@ -91,7 +91,7 @@ class TestSources:
             "timezone": "Asia/Tokyo",
             "database.url": "sqlite:////srv/x.db",
             "settle.ready_on": "close",
-            "settle.use_inotify": "false",
+            "settle.watch": "poll",
             "settle.temporary_names": '["*.x"]',
             "limits.max_reject_share": "0.5",
             "feeds.sales.returns": "accept",
@@ -105,6 +105,8 @@ class TestSources:
                 if "patterns" in key
                 else "cp1252"
                 if "encoding" in key
+                else "any [marker, manifest]"
+                if "complete_when" in key
                 else "0.25"
                 if "share" in key
                 else "17"
