@@ -21,8 +21,8 @@ def drain_table(summary: Any) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, if that is a terminal."""
+def progress_bar(*, enabled: bool, of: str = "files") -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, if that is a terminal; ``of`` says what is counted."""
     if not enabled:
         yield lambda _done, _total: None
         return
@@ -32,7 +32,7 @@ def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int], None]]:
     from daemon.terminal import may_colour  # noqa: PLC0415
 
     console = Console(stderr=True, color_system="auto" if may_colour() else None)
-    with Progress(BarColumn(), MofNCompleteColumn(), "files", TimeRemainingColumn(), console=console) as bar:
+    with Progress(BarColumn(), MofNCompleteColumn(), of, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

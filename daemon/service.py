@@ -19,6 +19,7 @@ from daemon import claims
 from daemon.claims import Claim
 from daemon.errors import ConfigError, DatabaseUnavailable, OutcomeUnknown, TransientError
 from daemon.events import Event
+from daemon.evidence import Expectations
 from daemon.faults import world
 from daemon.files import Folders
 from daemon.filesystems import raise_if_apart
@@ -31,6 +32,7 @@ from daemon.outcomes import Duplicate, Loaded, Outcome, Refused
 from daemon.reading import Rules
 from daemon.settings import Settings
 from daemon.store import Store, is_worlds_fault
+from daemon.store.bands import Bands
 from daemon.watch import Watcher
 from handlers.errors import FileError
 from handlers.reasons import FileReason
@@ -110,7 +112,8 @@ class Service:
 
     def __post_init__(self) -> None:
         self.folders = Folders(self.settings.data_dir)
-        self.inbox = Inbox(self.folders.inbox, self.settings.settle)
+        expected = Expectations(self.settings, Bands(self.store).of)
+        self.inbox = Inbox(self.folders.inbox, self.settings.settle, expected=expected)
         self.rules = Rules.of(self.settings)
 
     def request_stop(self, reason: str = "asked") -> None:
@@ -219,9 +222,11 @@ class Service:
         return True
 
     def _take(self, name: str, *, patient: bool) -> Claim | None:
+        arrival = self.inbox.arrival(name)
+
         def take() -> Claim | None:
             with world():
-                return claims.take(self.folders, name)
+                return claims.take(self.folders, name, arrival)
 
         if not patient:
             return take()

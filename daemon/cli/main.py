@@ -1,32 +1,55 @@
 """The group of commands, and the one way out: an error is one sentence with its remedy, never a traceback."""
 
 import contextlib
+import os
+import signal
 import sys
 import types
 import warnings
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
+from daemon.cli.doctor import doctor
+from daemon.cli.hands import retry, unload
 from daemon.cli.look import check, status
+from daemon.cli.manners import Commands, complain, mistake, prepare_streams, silence_output
+from daemon.cli.rebuild import rebuild
 from daemon.cli.run import drain, run
 from daemon.cli.sample import sample
 from daemon.cli.shared import EXIT_CONFIG, EXIT_UNAVAILABLE
+from daemon.cli.story import completion, explain, log
 
 
 def main() -> NoReturn:
     """Runs a command and exits with its status: an error is one sentence, never a traceback."""
-    _keep_pandas_out()
+    try:
+        status = _run()
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    with contextlib.suppress(Exception, KeyboardInterrupt):
+        from daemon import logs  # noqa: PLC0415
+
+        logs.shutdown()
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _run() -> Any:
+    """Runs a command; its status, once what went wrong is said."""
+    prepare_streams()
+    if "_STOCKGRIP_COMPLETE" not in os.environ:  # Tab must not wait for it
+        _keep_pandas_out()
     from daemon.errors import ConfigError, TransientError  # noqa: PLC0415
+    from daemon.faults import PASSING  # noqa: PLC0415
 
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(standalone_mode=False, prog_name="stockgrip")
     except click.exceptions.Abort:
-        status = 130
+        status = 128 + signal.SIGINT
     except click.ClickException as error:
-        error.show()
+        _complain(mistake(error))
         status = error.exit_code
     except ConfigError as error:
         _complain(str(error))
@@ -36,13 +59,16 @@ def main() -> NoReturn:
             f"{error}\nNothing was lost: what is not loaded and filed yet is in live_feeds/ or .work/ and is taken up next time."
         )
         status = EXIT_UNAVAILABLE
-    except BrokenPipeError:
-        status = 0
-    with contextlib.suppress(Exception):
-        from daemon import logs  # noqa: PLC0415
-
-        logs.shutdown()
-    sys.exit(status if isinstance(status, int) else 0)
+    except OSError as error:
+        if error.errno not in PASSING:
+            raise
+        silence_output()
+        place = f" ({error.filename})" if error.filename else ""
+        _complain(
+            f"{error.strerror}{place}: check the path, its permissions and the free space, then try again"
+        )
+        status = EXIT_UNAVAILABLE
+    return status
 
 
 def _keep_pandas_out() -> None:
@@ -68,11 +94,10 @@ def _complain(message: str) -> None:
     from daemon import logs  # noqa: PLC0415
 
     logs.shutdown()  # what is said last shall stand last
-    click.secho("stockgrip: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(message, err=True)
+    complain(message)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -92,5 +117,5 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for command in (run, drain, status, check, sample):
+for command in (run, drain, status, explain, log, check, retry, unload, rebuild, doctor, sample, completion):
     cli.add_command(command)

@@ -51,4 +51,6 @@ def drain(config: Path | None, as_json: bool) -> int:
 
 
 def _lines(figures: dict[str, Any]) -> str:
-    return "  ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in figures.items())
+    from daemon.terminal import flowed  # noqa: PLC0415
+
+    return flowed(f"{name.replace('_', ' ')} {value:,}" for name, value in figures.items())

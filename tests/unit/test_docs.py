@@ -135,7 +135,8 @@ def options_of(command: click.Command) -> list[tuple[str, str]]:
     found = []
     for parameter in command.params:
         if isinstance(parameter, click.Argument):
-            found.append((f"`{parameter.human_readable_name.upper()}`", ""))
+            name = parameter.human_readable_name.upper().replace("|", "\\|")  # else a table's cell ends there
+            found.append((f"`{name}`", ""))
         elif isinstance(parameter, click.Option):
             found.append((f"`{parameter.opts[-1]}`", parameter.help or ""))
     return found
