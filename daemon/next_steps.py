@@ -183,5 +183,6 @@ def _moved(places: Mapping[str, Any]) -> list[Step]:
             )
         ]
     if not places["file_is_there"]:
-        return [step(f"{places['file']} is not there any more: ask the sender for it if it is still needed.")]
+        file = places["file"] or "Its file"
+        return [step(f"{file} is not there any more: ask the sender for it if it is still needed.")]
     return []

@@ -304,7 +304,7 @@ def _places(row: Mapping[str, Any], folders: Folders) -> dict[str, Any]:
 
 
 def _is_there(folders: Folders, path: str | None) -> bool:
-    return path is not None and os.path.lexists(folders.data_dir / path)
+    return bool(path) and os.path.lexists(folders.data_dir / str(path))
 
 
 def _is_in(folder: Path, name: str) -> bool:

@@ -1,8 +1,10 @@
 """The ledger as a person reads it: the story of a delivery, pages of deliveries, and what changes. On both databases."""
 
+import contextlib
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -197,10 +199,15 @@ def test_tries_are_a_chain(service: Make) -> None:
 def test_fixes_both_ways(service: Make) -> None:
     first = deliver(service, NAME, PARTIAL)["id"]
     rejects = service().folders.errors / REJECTS
+    unchanged = rejects.read_bytes()
+    rejects.unlink()
+    deliver(service, REJECTS, unchanged)
+    assert "its rejects file came back unchanged" in story_text(told(service, first))
     half = rejects.read_text().replace(",shop,", ",online,").encode()
     rejects.unlink()
     fix = deliver(service, REJECTS, half)["id"]
     found = story(service, first)
+    found["fixed_by"] = [each for each in found["fixed_by"] if each["status"] != "duplicate"]
     assert [(each["delivery"], each["rejects_fixed"]) for each in found["fixed_by"]] == [(fix, 1)]
     assert found["rejects_open"] == 1
     assert {g["reason"]: g["open"] for g in found["rejects"]} == {"bad_enum": 0, "bad_integer": 1}
@@ -468,6 +475,21 @@ def test_following_a_long_history(service: Make, store: Any) -> None:
     rows = follower.news()
     assert len(rows) == 2 * WATCHED + 10
     assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
+
+
+def test_reading_waits_for_no_writer(tmp_path: Path) -> None:
+    env = environment(
+        tmp_path / "data", f"sqlite:///{tmp_path}/site.db", STOCKGRIP_DATABASE__BUSY_TIMEOUT_SECONDS="0"
+    )
+    drop(tmp_path / "data" / "live_feeds", NAME, PARTIAL)
+    assert run_cli("drain", env=env, cwd=tmp_path).returncode == 1
+    with contextlib.closing(sqlite3.connect(tmp_path / "site.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE data_ingestion_log SET attempts = 9")
+        for use in (("log",), ("explain", NAME), ("status",)):
+            done = run_cli(*use, env=env, cwd=tmp_path)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert NAME in done.stdout
 
 
 @pytest.mark.postgres

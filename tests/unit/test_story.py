@@ -174,6 +174,7 @@ def test_notes() -> None:
         note(row(1, status="failed", error_details={"reason": "shrunk"}, forced_at=NOW)) == "shrunk, forced"
     )
     assert note(row(9, fixes=3)) == "fixes 3"
+    assert note(row(9, fixes=3, status="duplicate", duplicate_of=3)) == "duplicate of 3"
     assert note(row(9, retry_of=3, supersedes=[1, 2])) == "corrects 1, corrects 2, retry of 3"
 
 

@@ -24,6 +24,7 @@ from support.files import SALES, csv_bytes, drop
 from support.process import clean_environment, command, run_cli
 
 from daemon.cli import cli
+from daemon.logs import display_name
 
 ODD = "sales_\u202e\x1b[31m_語.csv"  # reorders and colours what follows, and is no name of a feed
 PARTIAL = "sales_data_20250215_truncated_row.csv"
@@ -40,6 +41,7 @@ USES: dict[str, list[list[str]]] = {
     "completion": [["bash"]],
     "retry": [["--all-refused"], ["999"]],
     "unload": [["--yes", "1"], ["--yes", "999"]],
+    "rebuild": [["--verify"], ["--into", "sqlite:///copy.db"]],
 }
 EACH = [(name, *use) for name, uses in USES.items() for use in uses]
 TABLES = [use for use in EACH if use[0] in ("log", "status", "explain", "check", "doctor")]
@@ -140,7 +142,7 @@ def must_be_well(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def names(value: tuple[str, ...]) -> str:
-    return " ".join(value).encode("ascii", "backslashreplace").decode()
+    return display_name(" ".join(value))
 
 
 def test_every_command_is_tried() -> None:
@@ -194,7 +196,9 @@ def test_a_reader_that_is_gone(site: Path, use: tuple[str, ...]) -> None:
         os.close(writer)
     must_be_well(done)
     assert "roken pipe" not in done.stderr
-    assert done.returncode in (0, 1)
+    assert done.returncode in (
+        (0,) if use[0] in ("log", "status", "explain", "completion", "sample") else (0, 1)
+    )
 
 
 @pytest.mark.parametrize("use", [use for use in TABLES if use[0] != "doctor"], ids=names)
@@ -400,8 +404,11 @@ def test_follow_ends_when_nobody_reads(site: Path) -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(30) == 0, "although nothing has come that could not be written"
-        assert process.stderr.read() == ""
+        try:
+            assert process.wait(30) == 0, "although nothing has come that could not be written"
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
 
 
 def test_head_is_quiet(site: Path) -> None:
