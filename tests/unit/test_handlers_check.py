@@ -109,7 +109,8 @@ def test_a_reject_names_its_column_its_value_and_what_is_allowed(feed, cells, re
 
 
 def test_every_reason_of_a_row_is_reached():
-    elsewhere = {RowReason.COLUMN_COUNT, RowReason.DUPLICATE_KEY}  # below; of more than one block
+    # below; of more than one block; of corrected rejects
+    elsewhere = {RowReason.COLUMN_COUNT, RowReason.DUPLICATE_KEY, RowReason.NO_SUCH_REJECT}
     assert {reason for _, _, reason, _ in CASES} | elsewhere == set(RowReason)
 
 
@@ -256,9 +257,10 @@ def test_every_reason_explains_itself():
 def test_the_reason_codes_are_the_contract():
     """Programs rely on them: adding one is fine, changing one is not."""
     assert {"empty", "missing_column", "duplicate_column", "encoding", "unbalanced_quotes", "nul_tail", "gzip_corrupt", "gzip_too_big",
-            "no_valid_rows", "too_many_rejects", "unroutable", "unreadable", "shrunk"} <= set(FileReason)  # fmt: skip
+            "no_valid_rows", "too_many_rejects", "unroutable", "unreadable", "shrunk",
+            "stale_rejects", "manifest_mismatch", "bad_manifest"} <= set(FileReason)  # fmt: skip
     assert {"missing_value", "bad_date", "date_out_of_range", "bad_integer", "bad_decimal", "out_of_range", "bad_enum", "too_long",
-            "control_character", "column_count", "duplicate_key", "reserved_over_stock", "reorder_after_date"} == set(RowReason)  # fmt: skip
+            "control_character", "column_count", "duplicate_key", "no_such_reject", "reserved_over_stock", "reorder_after_date"} == set(RowReason)  # fmt: skip
 
 
 def test_feeds_are_found_by_name():

@@ -90,7 +90,7 @@ def cut_at(monkeypatch):
         monkeypatch.setattr(
             source,
             "_unpack",
-            lambda fd, compression, limits, chunk=size: original(fd, compression, limits, chunk),
+            lambda fd, compression, limits, chunk=size, end=None: original(fd, compression, limits, chunk, end),
         )
 
     return cut_at
