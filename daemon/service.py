@@ -194,7 +194,7 @@ class Service:
             until_scan = max(0.0, last_scan + watcher.scan_seconds - time.monotonic())
             self.wake.wait(min(until_scan, watcher.next_turn(), self.inbox.next_look() or until_scan))
             self.wake.clear()
-            self.inbox.look(watcher.hints())
+            self.inbox.look(watcher.hints(), watcher.renamed())
             self.inbox.look(list(self.inbox.waiting))
             offset = self._notice_clock(offset)
             missed = watcher.tend()  # before the scan: what comes after it is seen by the new watch

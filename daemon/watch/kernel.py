@@ -1,32 +1,45 @@
-"""The kernel's events (inotify) for one folder, gathered by a thread of its own.
+"""The kernel's events (inotify) for one folder, by watchdog's reader.
 
-The thread only collects names and sets flags: it never looks at a file. Asked for are a file's appearing, its closing
-after a write and a change of its attributes. Not asked for are its opening (which looking at it would cause), each
-write (the loop looks at a waiting file anyway), and its leaving (which needs nothing done).
+Its observers are not used: they hold each event back behind a claim for half a second, to pair the two ends of renames.
+Here a thread of watchdog's reads, and calls back for each event; that only collects names and sets flags: it never looks at
+a file. Asked for are a file's appearing, its closing after a write and a change of its attributes. Not asked for are its
+opening (which looking at it would cause), each write (the loop looks at a waiting file anyway), and its leaving (which needs
+nothing done).
 """
 
-import contextlib
-import ctypes
 import errno
 import os
-import select
-import struct
 import threading
 from pathlib import Path
+
+from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask
 
 from daemon.flag import Flag
 from daemon.watch.canary import Canary
 
-ATTRIB, CLOSE_WRITE, MOVED_TO, CREATE = 0x4, 0x8, 0x80, 0x100
-_DELETE_SELF, _MOVE_SELF, _UNMOUNT, _OVERFLOW, _IGNORED = 0x400, 0x800, 0x2000, 0x4000, 0x8000
-_ONLY_A_FOLDER = 0x0100_0000
-_LOST = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
-_WANTED = ATTRIB | CLOSE_WRITE | MOVED_TO | CREATE | _DELETE_SELF | _MOVE_SELF | _ONLY_A_FOLDER
-_HEAD = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
-_MOST_BYTES = 1 << 16
+_K = InotifyConstants
+_APPEARS = _K.IN_CREATE | _K.IN_MOVED_TO
+_LOST = _K.IN_DELETE_SELF | _K.IN_MOVE_SELF | _K.IN_UNMOUNT | _K.IN_IGNORED
+_WANTED = Mask(
+    _APPEARS | _K.IN_CLOSE_WRITE | _K.IN_ATTRIB | _K.IN_DELETE_SELF | _K.IN_MOVE_SELF | _K.IN_ONLYDIR
+)
 _MOST_NAMES = 16_384  # a full look is cheaper than more names
+_ONLY_ONE = CallbackId(1)
 
-_libc = ctypes.CDLL(None, use_errno=True)
+
+class _Reader(InotifyFD):
+    """Watchdog's thread, whose end wakes the loop: it may have died."""
+
+    def __init__(self, wake: Flag) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def run(self) -> None:
+        """Reads until it is stopped."""
+        try:
+            super().run()
+        finally:
+            self._wake.set()
 
 
 class KernelEvents:
@@ -45,41 +58,37 @@ class KernelEvents:
         self.lost = False
         self._wake = wake
         self._canary = canary
+        self._canary_name = os.fsencode(canary.name)
         self._lock = threading.Lock()
         self._names: set[str] = set()
+        self._renamed: set[str] = set()
         self._overflowed = False
-        self._mounts: int | None = None
-        self._open: list[int] = []
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._reader = _Reader(wake)
         try:
-            self._fd = self._kept(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-            _checked(_libc.inotify_add_watch(self._fd, os.fsencode(folder), _WANTED))
-            self._quit, self._ask_to_quit = map(self._kept, os.pipe2(os.O_CLOEXEC))
-            with contextlib.suppress(FileNotFoundError):  # no /proc: then a mount is noticed at the next turn
-                self._mounts = self._kept(os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC))
-            self._thread.start()
+            self._reader.start()
         except RuntimeError as error:  # no more threads
-            self._close_files()
             raise OSError(errno.EAGAIN, str(error)) from error
+        try:
+            self._reader.add_callback(os.fsencode(folder), _WANTED, self, _ONLY_ONE)
         except OSError:
-            self._close_files()
+            self.close()
             raise
 
     def close(self) -> None:
         """Ends the thread."""
-        os.write(self._ask_to_quit, b"!")
-        self._thread.join()
-        self._close_files()
+        self._reader.stop()
+        self._reader.join()
 
     def is_alive(self) -> bool:
         """Whether its thread runs."""
-        return self._thread.is_alive()
+        return self._reader.is_alive()
 
-    def take(self) -> set[str]:
-        """The names that something happened to since the last call."""
+    def take(self) -> tuple[set[str], set[str]]:
+        """The names that something happened to since the last call; and of these, the ones that were renamed in."""
         with self._lock:
             names, self._names = self._names, set()
-        return names
+            renamed, self._renamed = self._renamed, set()
+        return names, renamed
 
     def take_overflow(self) -> bool:
         """Whether events were dropped since the last call."""
@@ -87,62 +96,38 @@ class KernelEvents:
             overflowed, self._overflowed = self._overflowed, False
         return overflowed
 
-    def _kept(self, fd: int) -> int:
-        self._open.append(_checked(fd))
-        return fd
+    # ---- what watchdog's thread calls
 
-    def _close_files(self) -> None:
-        while self._open:
-            os.close(self._open.pop())
+    def on_event(self, event: InotifyEvent) -> None:
+        """Something happened in the folder, or to it."""
+        if event.mask & _LOST:
+            self.lost = True
+        elif event.name == self._canary_name:
+            self._canary.hear()
+            return
+        elif event.name:
+            self._note(os.fsdecode(event.name), event.mask)
+        self._wake.set()
 
-    def _run(self) -> None:
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        poll.register(self._quit, select.POLLIN)
-        if self._mounts is not None:
-            poll.register(self._mounts, select.POLLPRI)
-        try:
-            while True:
-                ready = {fd for fd, _ in poll.poll()}
-                if self._quit in ready:
-                    return
-                # something was mounted or unmounted somewhere: the loop sees whether the folder is another one now
-                if self._mounts in ready or self._read():
-                    self._wake.set()
-        finally:
-            self._wake.set()  # if it died: the loop notices at once
+    def on_watch_deleted(self, wd: int) -> None:  # noqa: ARG002  (the interface is watchdog's)
+        """The folder is gone, or the reader ends."""
+        self.lost = True
+        self._wake.set()
 
-    def _read(self) -> bool:
-        """Takes what the kernel has; whether there is anything for the loop."""
-        try:
-            data = os.read(self._fd, _MOST_BYTES)
-        except BlockingIOError:
-            return False
-        names: set[str] = set()
-        at, overflowed = 0, False
-        while at < len(data):
-            _, mask, _, length = _HEAD.unpack_from(data, at)
-            at += _HEAD.size + length
-            name = os.fsdecode(data[at - length : at].rstrip(b"\0"))
-            if mask & _OVERFLOW:
-                overflowed = True
-            elif mask & _LOST:
-                self.lost = True
-            elif name == self._canary.name:
-                self._canary.hear()
-            elif name:
-                names.add(name)
+    def on_queue_overflow(self) -> None:
+        """The kernel dropped events."""
         with self._lock:
-            self._names |= names
+            self._overflowed = True
+        self._wake.set()
+
+    def _note(self, name: str, mask: int) -> None:
+        with self._lock:
+            self._names.add(name)
+            if mask & _K.IN_MOVED_TO:
+                self._renamed.add(name)
+            elif mask & (_K.IN_CREATE | _K.IN_CLOSE_WRITE):
+                self._renamed.discard(name)
             if len(self._names) > _MOST_NAMES:
                 self._names.clear()
-                overflowed = True
-            self._overflowed |= overflowed
-        return bool(names) or overflowed or self.lost
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
+                self._renamed.clear()
+                self._overflowed = True

@@ -17,6 +17,7 @@ from daemon.logs import emit
 from daemon.settings import SettleSettings
 from daemon.watch.canary import Canary
 from daemon.watch.kernel import KernelEvents
+from daemon.watch.mounts import Mounts
 
 _REMEDY = {
     errno.ENOSPC: "raise fs.inotify.max_user_watches (sysctl)",
@@ -51,6 +52,8 @@ class Watcher:
         self._clock = clock
         self._canary = Canary(folder, settle.canary_seconds, clock)
         self._events: KernelEvents | None = None
+        self._renamed: set[str] = set()
+        self._mounts: Mounts | None = None
         self._root: tuple[int, int] | None = None
         self._strikes: list[float] = []
         self._watching_since = clock()
@@ -70,6 +73,8 @@ class Watcher:
     def start(self) -> None:
         """Begins, in the way that fits the folder's filesystem."""
         self._canary.sweep()
+        if self._settle.watch != "poll":
+            self._mounts = Mounts(self._wake)
         self._arm()
         emit(
             Event.WATCHER_STARTED,
@@ -80,14 +85,22 @@ class Watcher:
         )
 
     def stop(self) -> None:
-        """Ends the thread, if there is one."""
-        if self._events is not None:
-            self._events.close()
-            self._events = None
+        """Ends the threads."""
+        self._let_go()
+        if self._mounts is not None:
+            self._mounts.close()
+            self._mounts = None
 
     def hints(self) -> set[str]:
         """The names something happened to since the last call."""
-        return self._events.take() if self._events is not None else set()
+        if self._events is None:
+            return set()
+        names, self._renamed = self._events.take()
+        return names
+
+    def renamed(self) -> set[str]:
+        """Those of the last hints that came by a rename, whole."""
+        return self._renamed
 
     def next_turn(self) -> float:
         """Seconds until ``tend`` has something to do, should nothing happen until then."""
@@ -105,7 +118,7 @@ class Watcher:
         """
         root = self._identity()
         if root is None:  # whoever looks through the folder finds that out, says it and makes it again
-            self.stop()
+            self._let_go()
             self._root = None
             return True
         if root != self._root or (self._events is not None and self._events.lost):
@@ -140,7 +153,7 @@ class Watcher:
         self._strikes = [*(strike for strike in self._strikes if now - strike < _WITHIN), now]
         emit(Event.WATCHER_FAILED, reason=reason, error=error, remedy=_FOR_GOOD, failures=len(self._strikes))
         if len(self._strikes) >= _STRIKES:
-            self.stop()
+            self._let_go()
             self._poll("strikes")
             self._say_changed()
             return
@@ -171,6 +184,11 @@ class Watcher:
 
     # ---- what they are made of
 
+    def _let_go(self) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
     def _identity(self) -> tuple[int, int] | None:
         try:
             status = self._folder.stat()
@@ -180,7 +198,7 @@ class Watcher:
 
     def _arm(self) -> None:
         """Watches the folder as it is now, or polls it; neither if it is not there."""
-        self.stop()
+        self._let_go()
         # before the watch is set: should the folder be replaced in between, the next turn sees the difference
         self._root = self._identity()
         try:

@@ -208,7 +208,7 @@ def test_inbox_in_which_the_canary_cannot_be_written(sqlite_place: Place) -> Non
 @pytest.mark.parametrize("again", ["by the daemon", "by a sender"])
 def test_deleted_and_made_again(sqlite_place: Place, again: str) -> None:
     place = sqlite_place
-    daemon = place.run(settle__scan_seconds=SCAN_NEVER)
+    daemon = place.run(settle__scan_seconds=SCAN_NEVER, settle__canary_seconds=0)
     for name in (A, B, C):
         place.inbox.rmdir()
         if again == "by the daemon":
@@ -263,7 +263,7 @@ def _bound(folder: Path, target: Path) -> Iterator[None]:
 def test_mounted_over_and_unmounted(sqlite_place: Place, tmp_path: Path, how: str) -> None:
     """What lies there cannot be taken: nothing is blamed for it, and all goes on once it is unmounted."""
     place = sqlite_place
-    daemon = place.run(settle__scan_seconds=SCAN_NEVER)
+    daemon = place.run(settle__scan_seconds=SCAN_NEVER, settle__canary_seconds=0)
     mounted = tmpfs(place.inbox, "1m") if how == "another disk" else _bound(tmp_path / "other", place.inbox)
     with mounted:
         (place.inbox / A).write_bytes(sales("A"))

@@ -71,7 +71,7 @@ class Watched:
     def deafen(self) -> None:
         """The kernel tells of nothing but the folder's own end from now on."""
         assert self.watcher._events is not None
-        change_mask(self.watcher._events._fd, self.folder)
+        change_mask(self.watcher._events._reader._inotify_fd, self.folder)
 
     def fail_once(self) -> None:
         """Deafens it, and lets the time of a canary go by."""
@@ -119,7 +119,8 @@ def watch(
         return made[-1]
 
     yield make
-    threads = threading.active_count() - sum(one.watcher._events is not None for one in made)
+    ours = [(one.watcher._events, one.watcher._mounts) for one in made]
+    threads = threading.active_count() - sum(each is not None for pair in ours for each in pair)
     for one in made:
         one.watcher.stop()
         one.wake.close()
@@ -259,23 +260,22 @@ def test_deaf_watcher_is_built_anew(watch: Callable[..., Watched]) -> None:
 
 
 def test_event_that_comes_late_is_no_deafness(
-    watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+    watch: Callable[..., Watched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole process was stopped for a while: the clock went on, and the event waits to be read."""
     watched = watch()
     monkeypatch.setattr(canary, "_LAST_CHANCE", 10)
     events, sent = watched.watcher._events, watched.watcher._canary
     assert events is not None
+    (tmp_path / "aside").touch()
     events._lock.acquire()
-    (watched.folder / "first").touch()
-    until(
-        lambda: not select.select([events._fd], [], [], 0)[0],
-        5,
-        "the thread has read it, and waits for the lock",
-    )
-    assert sent.turn()
-    watched.clock.now += 100
-    threading.Timer(0.3, events._lock.release).start()
+    try:
+        (tmp_path / "aside").rename(watched.folder / "first")  # one event
+        until(lambda: not select.select([events._reader._inotify_fd], [], [], 0)[0], 5, "the thread waits for the lock")
+        assert sent.turn()
+        watched.clock.now += 100
+    finally:
+        threading.Timer(0.3, events._lock.release).start()
     assert sent.turn()
     assert len(watched.events("canary_seen")) == 1
 
@@ -342,8 +342,9 @@ def test_thread_that_dies(watch: Callable[..., Watched], monkeypatch: pytest.Mon
     watched = watch()
     events = watched.watcher._events
     assert events is not None
-    inotify, folder = os.dup(events._fd), os.open(watched.folder, os.O_RDONLY)
-    os.dup2(folder, events._fd)  # a folder cannot be read
+    reading = events._reader._inotify_fd
+    inotify, folder = os.dup(reading), os.open(watched.folder, os.O_RDONLY)
+    os.dup2(folder, reading)  # a folder cannot be read
     (watched.folder / "missed").touch()
     assert watched.wake.wait(5), "the loop is woken"
     until(lambda: not events.is_alive(), 5, "the end of the thread")
