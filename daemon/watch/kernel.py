@@ -28,7 +28,7 @@ _ONLY_ONE = CallbackId(1)
 
 
 class _Reader(InotifyFD):
-    """Watchdog's thread, whose end wakes the loop: it may have died."""
+    """Watchdog's thread; if it dies, that wakes the loop."""
 
     def __init__(self, wake: Flag) -> None:
         super().__init__()
@@ -39,7 +39,8 @@ class _Reader(InotifyFD):
         try:
             super().run()
         finally:
-            self._wake.set()
+            if self.should_keep_running():
+                self._wake.set()
 
 
 class KernelEvents:
@@ -110,9 +111,10 @@ class KernelEvents:
         self._wake.set()
 
     def on_watch_deleted(self, wd: int) -> None:  # noqa: ARG002  (the interface is watchdog's)
-        """The folder is gone, or the reader ends."""
-        self.lost = True
-        self._wake.set()
+        """The folder is gone, or the reader is stopped."""
+        if self._reader.should_keep_running():
+            self.lost = True
+            self._wake.set()
 
     def on_queue_overflow(self) -> None:
         """The kernel dropped events."""
