@@ -83,17 +83,18 @@ def main() -> None:
     path(reason)
     quote([*reason.read_text().splitlines()[:10], "  …"])
 
-    heading("A file of which some rows were rejected: correct them and drop them again")
-    rejects = next((DEMO / "errors").glob(f"{PARTIAL.removesuffix('.csv')}*rejects*"))
-    path(rejects)
-    with rejects.open(newline="") as file:
-        quote([f"line {row['reject_line']}: {row['reject_message']}" for row in csv.DictReader(file)])
+    heading("A file of which some rows were rejected: correct them and drop that file back")
+    correct_rejects(next((DEMO / "errors").glob(f"{PARTIAL.removesuffix('.csv')}*rejects*")))
+    drain()
+    run("explain", PARTIAL)
 
     heading(f"Done in {time.monotonic() - begun:.0f} seconds. To look at next")
     for command, meaning in (
         (f"less {LOG}", "what the daemon said, one JSON object a line (docs/logs.md)"),
         (f"ls {DEMO}/errors {DEMO}/processed/*/*", "where the files went"),
-        (f".venv/bin/stockgrip check {DEMO}/errors/{REFUSED}", "what is wrong with a file, loading nothing"),
+        (f".venv/bin/stockgrip --config {CONFIG} explain {REFUSED}", "what became of a file, and what to do"),
+        (f".venv/bin/stockgrip --config {CONFIG} log --status failed", "every file that was refused"),
+        (f".venv/bin/stockgrip --config {CONFIG} doctor", "what may be wrong with this host"),
         (f".venv/bin/stockgrip --config {CONFIG} run", f"the daemon: drop files into {DEMO}/live_feeds"),
         ("README.md", "how to install it for real"),
     ):
@@ -118,6 +119,21 @@ def repeat_and_correct() -> None:
     (inbox / second.name).write_bytes(b"".join(second.read_bytes().splitlines(keepends=True)[:-1]))
     path(inbox / first.name, " (the same bytes)")
     path(inbox / second.name, " (one row less)")
+
+
+def correct_rejects(rejects: Path) -> None:
+    """Shows a rejects file, puts its revenues right, and moves it into the inbox."""
+    path(rejects)
+    with rejects.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    quote([f"line {row['reject_line']}: {row['reject_message']}" for row in rows])
+    corrected = DEMO / "live_feeds" / rejects.name
+    with corrected.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(row | {"revenue": "12.50"} for row in rows)
+    rejects.unlink()
+    path(corrected, " (revenue is 12.50 in all of them)")
 
 
 def stockgrip(*arguments: str) -> list[str]:
