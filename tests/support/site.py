@@ -1,0 +1,137 @@
+"""A site on which everything has happened that can happen to a delivery."""
+
+import csv
+import gzip
+import io
+from collections.abc import Callable
+from typing import Any
+
+import zstandard
+from sqlalchemy import select
+
+from daemon import hands
+from daemon.service import Service
+from daemon.store.schema import DELIVERIES
+from support.files import DEMAND, INVENTORY, SALES, SALES_WITH_TRANSACTION, csv_bytes, drop
+
+APPENDS = {"sales": {"patterns": [r"sales_data_(?P<date>\d{8})(?:_(?P<suffix>\w+))?", "till_log"]}}
+"""Patterns with a feed that appends: `till_log.csv` has no date."""
+
+_GOOD = [f"2025-06-01T09:0{n}:00,A-{n},online,{n + 1},{n}.99,premium,SUMMER,,store_01" for n in range(6)]
+_BAD = [
+    "2025-06-01,A-1,shop,1,1.00,,,,",
+    "2025-06-01,A-1,online,1.5,1.00,,,,",
+    "2025-06-01,=A,online,x,1.00,,,,",
+]
+Row = dict[str, Any]
+
+
+class Site:
+    """Drops files and does what operators do.
+
+    Attributes:
+        service: makes services.
+    """
+
+    def __init__(self, make: Callable[..., Service]) -> None:
+        self.service = make(feeds=APPENDS)
+
+    def ledger(self) -> list[Row]:
+        """All rows of the ledger."""
+        with self.service.store.engine.connect() as connection:
+            rows = connection.execute(select(DELIVERIES).order_by(DELIVERIES.c.id)).mappings()
+            return [dict(row) for row in rows]
+
+    def deliver(self, name: str, content: bytes) -> Row:
+        """Drops a file and loads it; its row of the ledger."""
+        drop(self.service.folders.inbox, name, content)
+        self.service.drain()
+        row = self.ledger()[-1]
+        assert row["file_name"] == name
+        return row
+
+    def fix(self, row: Row, **cells: dict[str, str]) -> Row:
+        """Corrects cells of a delivery's rejects, by line such as `line_7`, and drops those rows."""
+        path = self.service.folders.data_dir / self.ledger()[row["id"] - 1]["rejects_path"]
+        rows = {f"line_{r['reject_line']}": r for r in csv.DictReader(io.StringIO(path.read_text()))}
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, next(iter(rows.values())).keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[line] | change for line, change in cells.items())
+        path.unlink()
+        return self.deliver(path.name, out.getvalue().encode())
+
+    def unload(self, row: Row) -> None:
+        """Takes a delivery out."""
+        hands.unload(row["id"], "by mistake", self.service.store, self.service.folders)
+
+    def force(self, row: Row) -> Row:
+        """Lets a refused delivery in; its new row."""
+        hands.retry(row, self.service.store, self.service.folders, force=True)
+        self.service.drain()
+        return self.ledger()[-1]
+
+
+def full_site(make: Callable[..., Service]) -> Site:
+    """Every kind of delivery: partial and fixed, corrected, unloaded, duplicate, refused, forced, extended, shadowed."""
+    site = Site(make)
+    first = site.deliver("sales_data_20250601.csv", csv_bytes(SALES, [*_GOOD, *_BAD]))
+    site.fix(first, line_8={"channel": "pos"}, line_9={"quantity_sold": "two"})
+    second = csv_bytes(SALES, _GOOD[:3])
+    site.deliver("sales_data_20250602.csv", second)
+    site.deliver("sales_data_20250602.csv", csv_bytes(SALES, _GOOD[1:5]))
+    assert site.deliver("sales_data_20250602.csv", second)["status"] == "duplicate"
+    assert site.deliver("sales_data_20250602.csv", b"nothing\n")["status"] == "failed"
+
+    third = "sales_data_20250603.csv"  # corrected, and the correction taken out again
+    site.deliver(third, csv_bytes(SALES, [*_GOOD, _BAD[0]]))
+    site.unload(site.deliver(third, csv_bytes(SALES, [*_GOOD, _GOOD[0]])))
+    partial = site.deliver(third, csv_bytes(SALES, [*_GOOD[:5], _BAD[1]]))
+    site.fix(partial, line_7={"quantity_sold": "7"})
+
+    site.deliver("sales_data_20250604.csv", csv_bytes(SALES, _GOOD))
+    held = site.deliver("sales_data_20250604.csv", csv_bytes(SALES, _GOOD[:1]))
+    assert site.force(held)["status"] == "success"
+
+    replaced = site.deliver("sales_data_20250607.csv", csv_bytes(SALES, [*_GOOD, _BAD[0], _BAD[2]]))
+    site.fix(replaced, line_8={"channel": "online"})
+    site.deliver("sales_data_20250607.csv", csv_bytes(SALES, [*_GOOD, _GOOD[0]]))
+
+    log = csv_bytes(SALES, _GOOD[:2])
+    site.deliver("till_log.csv", log)
+    assert site.deliver("till_log.csv", log + b"\n")["records_duplicate"] == 2
+    assert site.deliver("till_log.csv", log + f"{_GOOD[4]}\n{_BAD[2]}\n".encode())["extends"] is not None
+
+    lines = [
+        "2025-06-05,A,pos,1,1.00,,,,,T1",
+        "2025-06-05,A,pos,2,2.00,,,,,T1",
+        "2025-06-05,B,pos,3,3.0001,,,,,T2",
+    ]
+    site.deliver("sales_data_20250605_a.csv", csv_bytes(SALES_WITH_TRANSACTION, lines))
+    site.deliver(
+        "sales_data_20250605_b.csv",
+        csv_bytes(SALES_WITH_TRANSACTION, [*lines[:2], lines[2].replace("3.0", "4.0")]),
+    )
+    packed = csv_bytes(SALES, [*_GOOD[:2], "2025-06-06T23:59:59.25,Ä-1,wholesale,1,99999999998.9999,,,,"])
+    site.deliver("sales_data_20250606.csv.gz", gzip.compress(packed, mtime=0))
+
+    stock = ["2025-06-01T08:00:00,A-1,s1,10,2,5,SUP1,2025-05-20", "2025-06-01T20:00:00.5,A-1,s1,4,1,0,SUP1,"]
+    shops = site.deliver(
+        "inventory_data_20250601_a.csv", csv_bytes(INVENTORY, [*stock, "2025-06-01,B,s1,x,,,,"])
+    )
+    site.deliver(
+        "inventory_data_20250601_b.csv",
+        csv_bytes(INVENTORY, [stock[1].replace(",4,", ",3,"), "2025-06-01,C,s2,1,,,,"]),
+    )
+    site.fix(shops, line_4={"stock_level": "9"})
+    signals = [
+        "2025-06-01T08:00:00,A-1,high,0.25,12.5,hot,holiday,-0.5",
+        "2025-06-01T18:00:00,A-1,low,-1,,rainy,none,0.333",
+    ]
+    site.deliver(
+        "demand_data_20250601_a.csv",
+        csv_bytes(DEMAND, [*signals, "2025-06-01,z-9,low,0.1,0.30000000000000004,,,"]),
+    )
+    content = csv_bytes(DEMAND, [signals[0].replace("high", "medium"), "2025-06-02,Z-9,high,,,,,"])
+    site.deliver("demand_data_20250602.csv.zst", zstandard.compress(content))
+    return site
