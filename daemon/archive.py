@@ -5,11 +5,12 @@ moved is found by its hash.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 from daemon import companions
 from daemon.claims import Claim
@@ -21,6 +22,7 @@ from daemon.rejects_file import rejects_csv
 from handlers.fixes import rejects_name
 from handlers.route import EXTENSIONS
 
+Row = Mapping[str, Any]
 _LONGEST = 180  # bytes of a name, so that ours with an id and a companion's ending stay under 255
 _REASON = ".reason.txt"
 
@@ -29,8 +31,9 @@ def file_away(
     folders: Folders,
     claim: Claim,
     outcome: Outcome,
-    row: Mapping[str, Any],
-    rejects: Iterable[Mapping[str, Any]],
+    row: Row,
+    rejects: Iterable[Row],
+    is_taken: Callable[[str], bool],
 ) -> str:
     """Moves a delivery's file to where it belongs and writes what lies beside it.
 
@@ -40,6 +43,7 @@ def file_away(
         outcome: what became of it.
         row: its row of the ledger.
         rejects: its refused rows, of a partial delivery.
+        is_taken: whether the name of a rejects file is another delivery's, though the file may be elsewhere.
 
     Returns:
         The file's new path, relative to the data folder.
@@ -49,7 +53,10 @@ def file_away(
     name = safe_name(claim.name or row["file_name"])
     ending = _companion(outcome, row)
     if _is_here(claim):
-        target = _move_to_free_name(folders, claim.path, folder, names(name, outcome.delivery_id), ending)
+        candidates = names(name, outcome.delivery_id)
+        if ending == rejects_name(""):
+            candidates = (free for free in candidates if not is_taken(rejects_name(free)))
+        target = _move_to_free_name(folders, claim.path, folder, candidates, ending)
     else:
         # it was moved before a crash or an error: find out under which name
         places = [folder / n for n in islice(names(name, outcome.delivery_id), 20)]
@@ -65,7 +72,7 @@ def file_away(
     return target.relative_to(folders.data_dir).as_posix()
 
 
-def take_back(folders: Folders, row: Mapping[str, Any]) -> str | None:
+def take_back(folders: Folders, row: Row) -> str | None:
     """Moves the file of a delivery that was taken out from ``processed/`` to ``errors/``, with the reason beside it.
 
     Safe to call again after a crash.
@@ -75,8 +82,11 @@ def take_back(folders: Folders, row: Mapping[str, Any]) -> str | None:
     """
     was_at = row["error_details"]["unloaded"]["was_at"]
     source = folders.data_dir / was_at if was_at else None
-    candidates = names(safe_name(row["file_name"]), row["id"])
-    if source is not None and source.exists():
+    candidates = names(safe_name(first_name(row)), row["id"])
+    if row["fixes"] is not None:
+        next(candidates)  # the name of the rejects file, which is written anew
+    # the name may have been given to another file, if somebody moved this one away
+    if source is not None and sha256_of(source) == row["sha256"]:
         target = _move_to_free_name(folders, source, folders.errors, candidates, _REASON)
         companions.move_along(source, target)
     else:  # moved before a crash, or removed
@@ -87,6 +97,17 @@ def take_back(folders: Folders, row: Mapping[str, Any]) -> str | None:
         target = moved
     write_new(folders.errors / f"{target.name}{_REASON}", [_reason_text(row).encode()])
     return target.relative_to(folders.data_dir).as_posix()
+
+
+def raw_name(name: str) -> str | None:
+    """A file's own name, percent-encoded, if the one that it gets in the archive does not tell it."""
+    return None if safe_name(name) == name else quote(os.fsencode(name))
+
+
+def first_name(row: Row) -> str:
+    """The name that a delivery's file had in the inbox."""
+    raw = (row["error_details"] or {}).get("name")
+    return str(row["file_name"]) if raw is None else os.fsdecode(unquote_to_bytes(raw))
 
 
 def reason_file(path: Path) -> Path:
@@ -109,7 +130,7 @@ def _move_to_free_name(
     raise AssertionError("names do not end")
 
 
-def _companion(outcome: Outcome, row: Mapping[str, Any]) -> str:
+def _companion(outcome: Outcome, row: Row) -> str:
     """The ending of what lies beside a file in ``errors/``."""
     match outcome:
         case Refused():
@@ -153,7 +174,7 @@ def _split(name: str) -> tuple[str, str]:
     return name.removesuffix(extension), extension
 
 
-def _reason_text(row: Mapping[str, Any]) -> str:
+def _reason_text(row: Row) -> str:
     details = row["error_details"] or {}
     lines = [
         f"file:        {row['file_name']}",

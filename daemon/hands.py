@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon import archive, companions, rejects_file
-from daemon.files import Folders, move
+from daemon.files import Folders, move, sha256_of
 from daemon.store import Store
 from handlers.errors import StockgripError
 from handlers.reasons import FileReason
@@ -67,6 +67,8 @@ def can_be_retried(row: Row, folders: Folders) -> bool:
         and bool(path)
         and str(path).startswith("errors/")
         and (folders.data_dir / path).is_file()
+        # another refused file may have got the name since
+        and row["sha256"] in (None, sha256_of(folders.data_dir / path))
     )
 
 
@@ -94,8 +96,7 @@ def retry(row: Row, store: Store, folders: Folders, *, force: bool) -> Retried:
     if forced:
         store.force(row["id"])
     path = folders.data_dir / row["archive_path"]
-    # a name that is not fit for an archive is not fit for the inbox either
-    name = file if archive.safe_name(file) == file else path.name
+    name = archive.first_name(row)
     target = folders.inbox / name
     # a manifest comes along; a file that is forced has been looked at by a person, and would be refused again
     along = [] if forced else companions.move_along(path, target)
@@ -110,7 +111,7 @@ def retry(row: Row, store: Store, folders: Folders, *, force: bool) -> Retried:
             raise CannotRetry(f"{path} or {folders.inbox} is not there any more") from error
         raise
     archive.reason_file(path).unlink(missing_ok=True)
-    return Retried(row["id"], name, reason, forced)
+    return Retried(row["id"], file, reason, forced)
 
 
 def unload(delivery_id: int, why: str, store: Store, folders: Folders) -> list[Unloaded]:

@@ -72,6 +72,7 @@ def ingest(
                 datetime.now(UTC),
                 attempts=attempts,
                 arrival=claim.arrival,
+                raw_name=archive.raw_name(claim.name),
             )
             outcome = settle(claim, delivery, rules, store, refusal)
         if told is None or claim.id not in told:
@@ -122,7 +123,9 @@ def settle(
             if known.forced:
                 rules = replace(rules, tolerance=FORCED)
             kin = kin_of(fd, where, first, rules, store)
-            delivery = replace(delivery, retry_of=known.tried_by, extends=kin.extends)
+            delivery = replace(
+                delivery, retry_of=known.tried_by, extends=kin.extends, looked_upto=kin.looked_upto
+            )
             feed = rules.feeds[where.feed]
             reading.tally = tally_for(manifests, feed)
             scratch = claim.scratch if print_.size > SCRATCH_ABOVE else None
@@ -150,7 +153,12 @@ def settle(
 def _file_away(claim: Claim, outcome: Outcome, store: Store, folders: Folders) -> None:
     """Moves the file to where it belongs, and writes what lies beside it."""
     row = store.delivery(outcome.delivery_id) or {}
-    path = archive.file_away(folders, claim, outcome, row, store.rejects(outcome.delivery_id))
+
+    def is_taken(rejects: str) -> bool:
+        other = store.rejects_at(f"errors/{rejects}")
+        return other is not None and other["id"] != outcome.delivery_id
+
+    path = archive.file_away(folders, claim, outcome, row, store.rejects(outcome.delivery_id), is_taken)
     rejects_path = None
     if isinstance(outcome, Loaded) and outcome.partial and row["fixes"] is None:
         rejects_path = f"errors/{rejects_name(Path(path).name)}"

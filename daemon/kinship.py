@@ -1,6 +1,7 @@
 """What a file has to do with earlier deliveries: whose rejects it brings back, whose bytes it begins with."""
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,18 +42,20 @@ def kin_of(fd: int, where: Route, first: Mapping[str, Any] | None, rules: Rules,
     """
     if first is not None:
         return Kin(fixes=first["id"])
-    if where.slot is not None or where.compression:
+    if where.slot is not None:
         return Kin()
-    earlier = {
-        bytes_: (key, sha256)
-        for key, bytes_, sha256 in reversed(store.appended(where.feed, os.fstat(fd).st_size))
-    }
-    found = source.prefixes(fd, earlier)
+    upto = store.last_appended(where.feed)
+    if where.compression:
+        return Kin(looked_upto=upto)
+    by_size = defaultdict(list)
+    for key, size, sha256 in store.appended(where.feed, os.fstat(fd).st_size):
+        by_size[size].append((key, sha256))
+    found = source.prefixes(fd, by_size)
     for end in sorted(found, reverse=True):
-        key, sha256 = earlier[end]
-        if found[end] == sha256:
-            codec = source.choose_codec(fd, "", rules.encodings[where.feed], rules.limits)
-            lines = source.lines_before(fd, end, codec, rules.limits)
-            if lines is not None:
-                return Kin(extends=key, known_lines=lines)
-    return Kin()
+        for key, sha256 in by_size[end]:
+            if sha256 == found[end]:
+                codec = source.choose_codec(fd, "", rules.encodings[where.feed], rules.limits)
+                lines = source.lines_before(fd, end, codec, rules.limits)
+                if lines is not None:
+                    return Kin(extends=key, known_lines=lines, looked_upto=upto)
+    return Kin(looked_upto=upto)

@@ -38,6 +38,8 @@ class Delivery:
         fixes: the delivery whose rejects it corrects.
         extends: the delivery whose bytes it begins with.
         retry_of: the delivery that brought the same bytes and was refused, or taken out again.
+        looked_upto: the latest delivery without a slot that it was compared with.
+        raw_name: the file's own name, percent-encoded, where it is not fit for an archive.
         id: in a replay, its first one; else the database gives the next.
     """
 
@@ -53,6 +55,8 @@ class Delivery:
     fixes: int | None = None
     extends: int | None = None
     retry_of: int | None = None
+    looked_upto: int | None = None
+    raw_name: str | None = None
     id: int | None = None
 
 

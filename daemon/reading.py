@@ -21,7 +21,7 @@ from handlers.check import Checked, Reject, check
 from handlers.columns import Context
 from handlers.errors import FileError
 from handlers.feed import Feed
-from handlers.fixes import WHY_COLUMNS, unguarded_cells
+from handlers.fixes import FIXED_LINE, WHY_COLUMNS, spare_cells, unguarded_cells
 from handlers.header import Header, read_header
 from handlers.manifest import Tally
 from handlers.reasons import FileReason, RowReason
@@ -90,11 +90,13 @@ class Kin:
         fixes: its rejects come back corrected in this file.
         extends: this file begins with its bytes.
         known_lines: so many physical lines are of that beginning.
+        looked_upto: of a file without a slot, the latest delivery that it was compared with.
     """
 
     fixes: int | None = None
     extends: int | None = None
     known_lines: int = 0
+    looked_upto: int | None = None
 
 
 ALONE = Kin()
@@ -127,6 +129,12 @@ def read_into(
     codec = source.choose_codec(fd, compression, rules.encodings[feed.name], rules.limits)
     chunks = source.blocks(fd, compression, codec, rules.limits)
     header, rest, line = _header(chunks, feed)
+    if kin.fixes is None and FIXED_LINE in map(str.lower, header.unknown):
+        raise FileError(
+            FileReason.STALE_REJECTS,
+            f"the file has the column {FIXED_LINE}, as the rows that were rejected from another file have, but not the"
+            " name of a rejects file",
+        )
     unknown = header.unknown if kin.fixes is None else tuple(set(header.unknown) - set(WHY_COLUMNS))
     reading.dialect = Dialect(codec, header.delimiter, header.names, unknown)
     context = Context(arrived.astimezone(rules.timezone).replace(tzinfo=None), rules.timezone)
@@ -136,7 +144,9 @@ def read_into(
         cells = split(block, line, header)
         if reading.tally is not None:
             reading.tally.add(cells)
-        return check(cells if kin.fixes is None else unguarded_cells(cells), feed, context)
+        if kin.fixes is None:
+            return check(cells, feed, context)
+        return _without_spare(check(unguarded_cells(cells), feed, context), cells, header)
 
     for block in _ahead(source.records(rest, header.delimiter, line), checked):
         fresh = _after(block, kin.known_lines)
@@ -154,6 +164,24 @@ def read_into(
     # what comes back corrected is not judged as a whole: each of its rows is taken or stays open
     if kin.fixes is None or not (stage.rows or stage.rejects):
         judge(stage.rows, reading.reasons, rules.tolerance, stage.known)
+
+
+def _without_spare(block: Checked, cells: Cells, header: Header) -> Checked:
+    """Of corrected rows: one with a cell under no name becomes a reject; spreadsheets leave such columns nameless."""
+    spare = spare_cells(cells, header)
+    if not spare:
+        return block
+    message = "the row has more cells than the header has names"
+    told = {reject.line for reject in block.rejects}
+    rejects = [
+        Reject(line=line, column="", value=cell, reason=RowReason.COLUMN_COUNT, message=message, raw=raw)
+        for line, (cell, raw) in spare.items()
+        if line not in told
+    ]
+    kept = pc.invert(pc.is_in(block.rows["line"], pa.array(list(spare), pa.int64())))
+    return Checked(
+        block.rows.filter(kept), sorted([*block.rejects, *rejects], key=lambda reject: reject.line)
+    )
 
 
 def _after(block: Checked, line: int) -> Checked:

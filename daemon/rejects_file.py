@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from daemon.files import Folders, sha256_of, write_new
@@ -85,7 +86,10 @@ def renew(folders: Folders, store: Store, first: Row, ours: Container[str | None
             path.unlink()
         return None
     if there is not None and there not in ours and there != _digest(content):
-        path = path.with_name(f"{path.name.removesuffix('.csv')}.{number}.csv")
+        stem = path.name.removesuffix(".csv")
+        numbered = chain([f"{number}"], (f"{number}-{n}" for n in count(2)))
+        others = (path.with_name(f"{stem}.{more}.csv") for more in numbered)
+        path = next(other for other in others if sha256_of(other) in (None, _digest(content)))
     write_new(path, content)
     return path.relative_to(folders.data_dir).as_posix()
 

@@ -33,7 +33,7 @@ class FileReason(_Reason):
     UNREADABLE = (
         "unreadable",
         "the daemon may not read the file",
-        "Let the sender upload with group read permission (umask 027), chmod the file, then drop it again.",
+        "Let the sender upload with group read permission (umask 027), chmod the file, then retry it.",
     )
     NOT_REGULAR = (
         "not_regular",
@@ -68,12 +68,12 @@ class FileReason(_Reason):
     MISSING_COLUMN = (
         "missing_column",
         "there is no header line, or a required column is not in it",
-        "The first line must name the feed's required columns; correct the header, then drop the file again.",
+        "The first line must name the feed's required columns; correct the header, then retry the file.",
     )
     DUPLICATE_COLUMN = (
         "duplicate_column",
         "a header name occurs twice (upper and lower case are equal)",
-        "Rename or remove one of the two columns, then drop the file again.",
+        "Rename or remove one of the two columns, then retry the file.",
     )
     NO_VALID_ROWS = (
         "no_valid_rows",
@@ -83,7 +83,7 @@ class FileReason(_Reason):
     TOO_MANY_REJECTS = (
         "too_many_rejects",
         "more rows were rejected than limits.max_rejects and limits.max_reject_share allow",
-        "Look at the first rejects, correct the file, then drop it again.",
+        "Look at the first rejects, correct the file, then retry it.",
     )
     GZIP_CORRUPT = (
         "gzip_corrupt",
@@ -103,11 +103,11 @@ class FileReason(_Reason):
     SHRUNK = (
         "shrunk",
         "the correction has less than limits.min_correction_share of the rows it would replace: held for a person",
-        "Look at the difference: stockgrip check FILE. If the smaller file is right: stockgrip retry --force FILE.",
+        "Look at what it would change (stockgrip explain, with its name). If the smaller file is right: stockgrip retry --force, with its name.",
     )
     STALE_REJECTS = (
         "stale_rejects",
-        "a rejects file came back whose delivery is unknown, was replaced or was taken out",
+        "rejected rows came back under another name, or their delivery is unknown, was replaced or was taken out",
         "Keep the name a rejects file has in errors/. If its delivery was replaced, correct the newer one's rejects instead.",
     )
     MANIFEST_MISMATCH = (
@@ -123,7 +123,7 @@ class FileReason(_Reason):
     INTERNAL_ERROR = (
         "internal_error",
         "the program failed on this file: a defect of the program, not of the file",
-        "Report the traceback from the log; the file is kept and may be dropped again after an upgrade.",
+        "Report the traceback from the log; the file is kept; retry it after an upgrade.",
     )
 
 

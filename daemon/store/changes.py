@@ -6,6 +6,7 @@ once, at the end, so that the work is proportional to the rows that came and wen
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, CursorResult
 from daemon.store.bulk import Manners
 from daemon.store.schema import DAILY, LINE_BITS
 from daemon.store.staging import REJECTS, Stage, sql_kind
+from handlers.errors import FileError
 from handlers.feed import Additive, Feed, Fold, Snapshot, names
 from handlers.fixes import FIXED_LINE
 
@@ -42,13 +44,18 @@ class Changes:
         self._run(self.manners.temporary(self._freed, identity))
         self._run(f"DELETE FROM {self._freed}")
 
-    def load(self, stage: Stage, delivery_id: int) -> int:
+    def load(self, stage: Stage, delivery_id: int, extends: int | None = None) -> int:
         """Stores the staged rows; rows of other deliveries with the same key step back.
+
+        Args:
+            stage: the rows.
+            delivery_id: whose they are.
+            extends: the delivery that brought the beginning of the file: lines of a transaction are numbered on.
 
         Returns:
             How many of those had the same values, so that the staged ones bring nothing new.
         """
-        stage.number_repeats()
+        stage.number_repeats("0" if extends is None else self._after_last_number(extends))
         same = self._shadow_rivals(stage)
         columns = ", ".join(self._columns)
         self._run(
@@ -156,7 +163,6 @@ class Changes:
         rivals = f"FROM {stage.table} s CROSS JOIN {self.feed.table} l WHERE {self._joined('l', 's')}"
         if not self._choose(f"SELECT l.id {rivals}"):
             return 0
-        self._rows_went = True
         same = 0
         if self.feed.repeats == "number":
             same = int(self._run(f"SELECT COUNT(*) {rivals} AND {self._equal}").scalar_one())
@@ -165,6 +171,7 @@ class Changes:
 
     def _step_back(self) -> None:
         """The chosen rows count no more."""
+        self._rows_went = True
         self._note(_CHOSEN, sign=-1)
         self._move(self.feed.table, self._shadow)
 
@@ -209,13 +216,21 @@ class Changes:
             self._return()
 
     def _after_last_number(self, delivery_id: int) -> str:
-        """SQL: the highest number that rows of a delivery with the key of a staged row have; none: 0."""
+        """SQL: the highest number that rows with the key of a staged row have in a delivery, or its beginnings; none: 0."""
         if self.feed.repeats != "number":
             return "0"
         *shared, number = self.feed.key
+        self._run(self.manners.temporary("beginnings", {"id": "BIGINT"}))
+        self._run("DELETE FROM beginnings")
+        self._run(
+            f"INSERT INTO beginnings (id) WITH RECURSIVE earlier (id) AS (SELECT CAST({delivery_id} AS BIGINT) UNION ALL"
+            " SELECT d.extends FROM data_ingestion_log d, earlier e WHERE d.id = e.id AND d.extends IS NOT NULL)"
+            " SELECT id FROM earlier"
+        )
         key = " AND ".join(f"o.{name} = s.{name}" for name in shared)
+        its = f"o.id >> {LINE_BITS} IN (SELECT id FROM beginnings)"
         highest = (
-            f"(SELECT MAX(o.{number}) FROM {table} o WHERE {key} AND {_rows_of(delivery_id, 'o.id')})"
+            f"(SELECT MAX(o.{number}) FROM {table} o WHERE {key} AND {its})"
             for table in (self.feed.table, self._shadow)
         )
         one, other = (f"COALESCE({found}, 0)" for found in highest)
@@ -240,8 +255,8 @@ class Changes:
         if isinstance(self.feed.daily, Snapshot):
             self._touch(self.feed.table, f"WHERE {where}")
             return
-        for rows in self._read(where):
-            sums = self.feed.daily.summarise(rows)
+        for part in chain.from_iterable(_summed(self.feed.daily, rows) for rows in self._read(where)):
+            sums = part
             for measure in self.feed.daily.measures if sign < 0 else ():
                 place = sums.schema.get_field_index(measure)
                 sums = sums.set_column(place, measure, pc.negate(sums[measure]))
@@ -362,6 +377,18 @@ class Changes:
 
     def _run(self, sql: str) -> CursorResult[*tuple[Any, ...]]:
         return self.connection.exec_driver_sql(sql)
+
+
+def _summed(daily: Additive, rows: pa.Table) -> Iterator[pa.Table]:
+    """The rows' sums, in parts if they are too large to be added at once: they were loaded from several files."""
+    try:
+        yield daily.summarise(rows)
+    except FileError:
+        half = rows.num_rows // 2
+        if half == 0:
+            raise
+        yield from _summed(daily, rows.slice(0, half))
+        yield from _summed(daily, rows.slice(half))
 
 
 def _rows_of(delivery_id: int, row_id: str = "id") -> str:

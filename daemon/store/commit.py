@@ -3,6 +3,9 @@
 import time
 from typing import Any
 
+from sqlalchemy import Connection
+
+from daemon.errors import TransientError
 from daemon.outcomes import Counts, Delivery, Dialect, Loaded, Outcome
 from daemon.store import fixing, ledger
 from daemon.store.changes import Changes
@@ -34,6 +37,8 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
         return ledger.record_duplicate(connection, delivery, twin)
     if delivery.fixes is not None:
         return _fix(stage, delivery, delivery.fixes, dialect, seconds)
+    if delivery.slot is None:
+        _must_be_as_seen(connection, delivery)
     previous = ledger.current_of(connection, delivery.slot)
     if previous is not None and stage.rows < least_share * previous.loaded:
         raise shrunk(difference(stage, previous.delivery_id))
@@ -44,12 +49,26 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
     if previous is not None:
         ledger.supersede(connection, previous.delivery_id, delivery_id)
         changes.supersede(previous.delivery_id)
-    same = changes.load(stage, delivery_id)
+    same = changes.load(stage, delivery_id, delivery.extends)
     changes.reject(delivery_id)
     changes.settle()
     counts = Counts(read, stage.rows - same, stage.rejects, same + stage.known)
     ledger.finish(connection, delivery_id, counts, seconds + time.monotonic() - begun)
     return Loaded(delivery_id, counts, previous.delivery_id if previous else None)
+
+
+def _must_be_as_seen(connection: Connection, delivery: Delivery) -> None:
+    """What the beginning of the file was compared with is still what is loaded.
+
+    Raises:
+        TransientError: it is not; to be tried again.
+    """
+    upto = delivery.looked_upto
+    begun = delivery.extends and ledger.row_of(connection, delivery.extends)
+    if (upto is not None and ledger.last_appended(connection, delivery.feed or "") > upto) or (
+        begun and begun["status"] not in ledger.LOADED
+    ):
+        raise TransientError("another file of the feed was loaded or taken out meanwhile")
 
 
 def _fix(stage: Stage, delivery: Delivery, first: int, dialect: Dialect, seconds: float) -> Outcome:

@@ -61,7 +61,7 @@ def record(
         "records_duplicate": counts.duplicate,
         "processing_time_seconds": round(seconds, 6),
         "status": status,
-        "error_details": dict(details or {}),
+        "error_details": {**(details or {}), **({"name": delivery.raw_name} if delivery.raw_name else {})},
         "claim": delivery.claim,
         "sha256": delivery.sha256,
         "size_bytes": delivery.size,
@@ -244,6 +244,13 @@ def appended(connection: Connection, feed: str, below: int, most: int) -> list[t
     return [(r.id, r.size_bytes, r.sha256) for r in rows if 0 < r.size_bytes < below]
 
 
+def last_appended(connection: Connection, feed: str) -> int:
+    """The latest delivery of a feed without a slot that is loaded; none: 0."""
+    appends = (_C.file_type == feed, _C.slot.is_(None), IS_LOADED)
+    found = connection.execute(select(_C.id).where(*appends).order_by(_C.id.desc()).limit(1)).scalar()
+    return 0 if found is None else int(found)
+
+
 def outcome_of(connection: Connection, claim: str) -> Outcome | None:
     """What became of a claim whose transaction may or may not have been committed."""
     row = connection.execute(select(DELIVERIES).where(_C.claim == claim)).first()
@@ -291,11 +298,11 @@ def rejects_of(
     return [dict(row) for row in rows.mappings()]
 
 
-def mark_open(connection: Connection, delivery_id: int, fix: int) -> int:
-    """Takes back that ``fix`` corrected rejects of a delivery; how many are open again."""
+def mark_open(connection: Connection, delivery_id: int, fix: int, now: int | None) -> int:
+    """Takes back that ``fix`` corrected rejects of a delivery, which ``now`` corrects instead; how many they are."""
     first, c = delivery_id << LINE_BITS, REJECTS.c
     its = c.id.between(first, first + 2**LINE_BITS - 1)
-    return connection.execute(update(REJECTS).where(its, c.fixed_by == fix).values(fixed_by=None)).rowcount
+    return connection.execute(update(REJECTS).where(its, c.fixed_by == fix).values(fixed_by=now)).rowcount
 
 
 def by_feed(connection: Connection, since: datetime) -> list[dict[str, Any]]:

@@ -66,6 +66,11 @@ class Store:
         with self._reading() as connection:
             return ledger.fixes_of(connection, delivery_id)
 
+    def last_appended(self, feed: str) -> int:
+        """The latest delivery of a feed without a slot that is loaded; none: 0."""
+        with self._reading() as connection:
+            return ledger.last_appended(connection, feed)
+
     def appended(self, feed: str, below: int) -> list[tuple[int, int, str]]:
         """Id, bytes and SHA-256 of the latest deliveries without a slot that are smaller than ``below`` bytes."""
         with self._reading() as connection:

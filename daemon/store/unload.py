@@ -68,8 +68,14 @@ def _unload_whole(changes: Changes, row: Mapping[str, Any]) -> Done:
 
 def _unload_fix(changes: Changes, row: Mapping[str, Any]) -> Done:
     fix, first = row["id"], row["fixes"]
+    later = [other for other in ledger.fixes_of(changes.connection, first) if other > fix]
+    if later:
+        raise CannotUnload(
+            f"delivery {later[-1]} fixed rows of delivery {first} after delivery {fix} did: unload {later[-1]} first"
+        )
+    _must_be_the_end(changes.connection, first)
     changes.retract_fixed(first, fix)
-    again_open = ledger.mark_open(changes.connection, first, fix)
+    again_open = ledger.mark_open(changes.connection, first, fix, row["superseded_by"])
     ledger.move_counts(
         changes.connection,
         first,
@@ -88,10 +94,19 @@ def _loaded(connection: Connection, delivery_id: int) -> Mapping[str, Any]:
         raise CannotUnload(
             f"nothing of delivery {delivery_id} ({row['file_name']}) is loaded: its status is {row['status']}"
         )
+    if row["archive_path"] is None:
+        raise CannotUnload(
+            f"the file of delivery {delivery_id} ({row['file_name']}) is not filed away yet: wait for the daemon,"
+            " or run `stockgrip drain`, then try again"
+        )
+    _must_be_the_end(connection, delivery_id)
+    return row
+
+
+def _must_be_the_end(connection: Connection, delivery_id: int) -> None:
     later = ledger.extending(connection, delivery_id)
     if later is not None:
         raise CannotUnload(
             f"delivery {later} extends delivery {delivery_id} and loaded only what it added:"
             f" unload {later} first, and drop its file again afterwards"
         )
-    return row
