@@ -62,13 +62,10 @@ def file_away(
         places = [folder / n for n in islice(names(name, outcome.delivery_id), 20)]
         target = next((p for p in places if p.exists() and sha256_of(p) == row["sha256"]), places[0])
     beside = folders.errors / f"{target.name}{ending}"
-    match outcome:
-        case Refused():
-            write_new(beside, [_reason_text(row).encode()])
-        case Loaded() if ending:
-            write_new(beside, rejects_csv(row, rejects))
-        case _:
-            pass  # a fix has no rejects file of its own: see rejects_file.renew
+    # what is there was written before a crash, and may have been edited since
+    if ending and not os.path.lexists(beside):
+        refused = isinstance(outcome, Refused)
+        write_new(beside, [_reason_text(row).encode()] if refused else rejects_csv(row, rejects))
     return target.relative_to(folders.data_dir).as_posix()
 
 

@@ -6,7 +6,8 @@ or of one in memory, if that database is not there or not up to date.
 
 import contextlib
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from daemon.store import Store, ledger
 from daemon.store.difference import difference, shrunk, stepping_back
 from daemon.store.looking import looking, nothing
 from daemon.store.staging import Stage
-from handlers.errors import FileError
+from handlers.errors import FileError, StockgripError
 from handlers.feed import Additive
 from handlers.fixes import first_rejects_name, fixing
 from handlers.reasons import FileReason
@@ -52,8 +53,10 @@ class Verdict:
         fixes: the delivery whose rejects it corrects.
         extends: the delivery whose bytes it begins with.
         duplicate_of: the delivery that has loaded these bytes.
+        duplicate_name: its file's name.
         steps_back: rows of other deliveries with a key of this file's; None if there was nothing to compare with.
-        difference: what it changes in its slot; None if there is nothing there yet.
+        difference: what it changes in its slot, or its rows beside those of ``beside``; None if there is nothing yet.
+        beside: the delivery that it was to be compared with, whatever its slot.
         not_compared: why there was nothing to compare with.
     """
 
@@ -71,8 +74,10 @@ class Verdict:
     fixes: int | None = None
     extends: int | None = None
     duplicate_of: int | None = None
+    duplicate_name: str | None = None
     steps_back: int | None = None
     difference: Difference | None = None
+    beside: int | None = None
     not_compared: str | None = None
 
     @property
@@ -80,13 +85,25 @@ class Verdict:
         """Whether nothing would be refused, rejected or held."""
         return self.status in ("success", "duplicate")
 
+    @property
+    def remedy(self) -> str | None:
+        """What to do about ``reason``, by one who has just looked at the difference."""
+        if self.reason is FileReason.SHRUNK:
+            force = f"stockgrip retry --force {shlex.quote(self.file)}"
+            return f"If the smaller file is right, let it in once it is held in errors/: {force}"
+        return self.reason.remedy if self.reason else None
+
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
         found = asdict(self)
         found["reason"] = self.reason.value if self.reason else None
-        found["remedy"] = self.reason.remedy if self.reason else None
+        found["remedy"] = self.remedy
         found["difference"] = self.difference.as_dict() if self.difference else None
         return found
+
+
+class CannotCompare(StockgripError):  # noqa: N818  (named by what is so)
+    """There is nothing to compare with; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +113,30 @@ class Beside:
     Attributes:
         store: a database that is only looked at.
         why_not: why there is none.
+        delivery: its row of the ledger; compare with its rows, not with those of the file's slot.
     """
 
     store: Store | None = None
     why_not: str | None = None
+    delivery: Mapping[str, Any] | None = None
+
+    def and_with(self, delivery_id: int) -> "Beside":
+        """The same, and the delivery to compare with.
+
+        Raises:
+            CannotCompare: it is unknown, or has no rows of its own.
+        """
+        if self.store is None:
+            raise CannotCompare(self.why_not or "there is no database")
+        row = self.store.delivery(delivery_id)
+        if row is None:
+            raise CannotCompare(f"there is no delivery {delivery_id}; `stockgrip log` lists them")
+        named = f"delivery {delivery_id} ({row['file_name']})"
+        if row["status"] not in ledger.LOADED:
+            raise CannotCompare(f"{named} has no rows to compare with: its status is {row['status']}")
+        if row["fixes"] is not None:
+            raise CannotCompare(f"the rows of {named} joined delivery {row['fixes']}: compare with that")
+        return replace(self, delivery=row)
 
 
 NOTHING_BESIDE = Beside()
@@ -124,12 +161,15 @@ def dry_run(path: Path, rules: Rules, most: int, beside: Beside = NOTHING_BESIDE
         rules: from the settings.
         most: how many rejects to list; 0 for all.
         beside: what it is compared with.
+
+    Raises:
+        CannotCompare: with the delivery that was named.
     """
     verdict = Verdict(display_name(path.name), not_compared=beside.why_not)
     try:
         if beside.store is not None:
             try:
-                _judge_beside(path, rules, verdict, most, beside.store)
+                _judge_beside(path, rules, verdict, most, beside.store, beside.delivery)
             except DatabaseUnavailable as error:
                 verdict.not_compared = safe_url(str(error))
         if beside.store is None or verdict.not_compared is not None:
@@ -139,7 +179,9 @@ def dry_run(path: Path, rules: Rules, most: int, beside: Beside = NOTHING_BESIDE
     return verdict
 
 
-def _judge_beside(path: Path, rules: Rules, verdict: Verdict, most: int, store: Store) -> None:
+def _judge_beside(
+    path: Path, rules: Rules, verdict: Verdict, most: int, store: Store, other: Mapping[str, Any] | None
+) -> None:
     """What would become of a file in the configured database."""
     where, first = whose(path.name, rules, store)
     verdict.feed, verdict.slot = where.feed, where.slot
@@ -151,14 +193,36 @@ def _judge_beside(path: Path, rules: Rules, verdict: Verdict, most: int, store: 
         if first is not None and rejects_file.digest(store, first) == sha256:
             verdict.duplicate_of = first["id"]
         if verdict.duplicate_of is not None:
+            verdict.duplicate_name = (store.delivery(verdict.duplicate_of) or {}).get("file_name")
+        if other is not None:
+            _compare_with(other, fd, where, rules, verdict, most, store)
+        if verdict.duplicate_of is not None:
             verdict.status = "duplicate"
+        if verdict.duplicate_of is not None or other is not None:
             return
         waived = replace(rules, tolerance=FORCED) if known.forced else rules
-        kin = kin_of(fd, where, first, rules, store)
+        kin = kin_of(fd, display_name(path.name), where, first, rules, store)
         verdict.extends = kin.extends
         with _read(store, fd, where, waived, verdict, most, kin) as stage:
-            if kin == ALONE:
+            if kin.fixes is None and kin.extends is None:
                 _compare(stage, waived.tolerance, verdict)
+
+
+def _compare_with(
+    other: Mapping[str, Any], fd: int, where: Route, rules: Rules, verdict: Verdict, most: int, store: Store
+) -> None:
+    """The file's rows, all of them, beside those of a delivery of the same feed."""
+    if verdict.fixes is not None:
+        raise CannotCompare(
+            f"{verdict.file} holds rejects of delivery {verdict.fixes}: compare the whole file"
+        )
+    if where.feed != other["file_type"]:
+        raise CannotCompare(
+            f"delivery {other['id']} is of feed {other['file_type']}, {verdict.file} of {where.feed}"
+        )
+    verdict.beside = other["id"]
+    with _read(store, fd, where, rules, verdict, most, ALONE) as stage:
+        verdict.difference = difference(stage, other["id"])
 
 
 def _judge_alone(path: Path, rules: Rules, verdict: Verdict, most: int) -> None:

@@ -75,7 +75,7 @@ class Event(StrEnum):
     CANARY_SEEN = "canary_seen", "debug", "The watcher saw the canary file: events arrive.", "latency_ms"
     CANARY_FAILED = "canary_failed", "warning", "The canary file cannot be written in the inbox, so a deaf watcher would not be noticed; said once until it can.", "error", "remedy"
     INBOX_MISSING = "inbox_missing", "error", "The inbox folder is gone or was replaced.", "path", "error"
-    INBOX_BACK = "inbox_back", "info", "The inbox folder is there again.", "path", "missing_seconds"
+    INBOX_BACK = "inbox_back", "info", "The inbox folder is there again; made anew, it has the rights that it had, as far as the daemon may give them.", "path", "missing_seconds", "mode"
     CLOCK_JUMPED = "clock_jumped", "warning", "The system clock was set; settling uses a steady clock and is not touched.", "jump_seconds"
 
     # The log itself

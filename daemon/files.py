@@ -1,9 +1,11 @@
 """The data folder, and the few file operations that must not lose or overwrite anything."""
 
+import contextlib
 import ctypes
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +48,21 @@ class Folders:
         """Reports."""
         return self.data_dir / "reports"
 
-    def make(self) -> None:
+    def make(self, inbox_rights: "Rights | None" = None) -> None:
         """Makes the folders that are missing.
+
+        Args:
+            inbox_rights: for the inbox, if it is made: those that it had, so that its senders can deliver again.
 
         Raises:
             ConfigError: they are not on one filesystem.
         """
         folders = (self.inbox, self.work, self.processed, self.errors)
+        is_made = not self.inbox.exists()
         for folder in (*folders, self.reports):
             folder.mkdir(parents=True, exist_ok=True)
+        if is_made and inbox_rights is not None:
+            inbox_rights.give(self.inbox)
         devices = {folder: folder.stat().st_dev for folder in folders}
         away = [str(folder) for folder in folders if devices[folder] != devices[self.inbox]]
         if away:
@@ -62,6 +70,41 @@ class Folders:
                 f"{self.inbox} and {', '.join(away)} are on different filesystems: a file is moved between them in"
                 " one step (rename), which needs one filesystem; mount it at data_dir instead"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Whose a folder is, and who may do what there.
+
+    Attributes:
+        mode: its permission bits, with set-group-ID and sticky.
+        user: its owner's number.
+        group: its group's number.
+    """
+
+    mode: int
+    user: int
+    group: int
+
+    @classmethod
+    def of(cls, folder: Path) -> "Rights":
+        """A folder's.
+
+        Raises:
+            OSError: it is not there.
+        """
+        status = folder.stat()
+        return cls(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+    def give(self, folder: Path) -> None:
+        """Gives them to a folder of ours, as far as we may: only root gives away, and a member may choose the group."""
+        for user, group in ((self.user, -1), (-1, self.group)):
+            with contextlib.suppress(PermissionError):
+                os.chown(folder, user, group)
+        mode = self.mode
+        if folder.stat().st_gid != self.group:
+            mode &= ~(stat.S_IRWXG | stat.S_ISGID)  # they were meant for another group
+        folder.chmod(mode)
 
 
 def move(source: Path, target: Path) -> None:

@@ -105,6 +105,8 @@ def retry(row: Row, store: Store, folders: Folders, *, force: bool) -> Retried:
     except OSError as error:
         if along:
             companions.move_along(target, path)
+        if forced and row["forced_at"] is None:
+            store.force(row["id"], forced=False)
         if isinstance(error, FileExistsError):
             raise CannotRetry(f"{target} is there already; wait until it is loaded") from error
         if isinstance(error, FileNotFoundError):

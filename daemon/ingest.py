@@ -122,7 +122,7 @@ def settle(
                 return store.duplicate(delivery, known.loaded_by, time.monotonic() - begun)
             if known.forced:
                 rules = replace(rules, tolerance=FORCED)
-            kin = kin_of(fd, where, first, rules, store)
+            kin = kin_of(fd, delivery.name, where, first, rules, store)
             delivery = replace(
                 delivery, retry_of=known.tried_by, extends=kin.extends, looked_upto=kin.looked_upto
             )

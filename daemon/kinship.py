@@ -30,11 +30,14 @@ def whose(name: str, rules: Rules, store: Store) -> tuple[Route, Mapping[str, An
     return Route(first["file_type"], first["slot"], ""), first
 
 
-def kin_of(fd: int, where: Route, first: Mapping[str, Any] | None, rules: Rules, store: Store) -> Kin:
+def kin_of(
+    fd: int, name: str, where: Route, first: Mapping[str, Any] | None, rules: Rules, store: Store
+) -> Kin:
     """What a file has to do with an earlier one: it corrects its rejects, or it begins with its bytes.
 
     Args:
         fd: the open file.
+        name: its name, printable.
         where: where it belongs.
         first: the delivery whose rejects it holds.
         rules: from the settings.
@@ -48,7 +51,7 @@ def kin_of(fd: int, where: Route, first: Mapping[str, Any] | None, rules: Rules,
     if where.compression:
         return Kin(looked_upto=upto)
     by_size = defaultdict(list)
-    for key, size, sha256 in store.appended(where.feed, os.fstat(fd).st_size):
+    for key, size, sha256 in store.appended(where.feed, name, os.fstat(fd).st_size):
         by_size[size].append((key, sha256))
     found = source.prefixes(fd, by_size)
     for end in sorted(found, reverse=True):

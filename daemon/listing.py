@@ -90,7 +90,7 @@ class Listing:
         begin = f"{cells['id']}{_GAP}{coloured_status(cells['status'])}"
         beside = cell_len(f"{cells['id']}{_GAP}{cells['status']}{_GAP}{cells['arrived']}") <= self.total
         lines = [f"{begin}{_GAP}{cells['arrived']}" if beside else begin]
-        rows = f"{cells['rows']} rows, {cells['rejects']} rejects"
+        rows = f"{cells['rows']} rows" + (f", {cells['rejects']} rejects" if cells["rejects"] != "-" else "")
         for text in (*(() if beside else (cells["arrived"],)), rows, told):
             lines += wrapped(text, self.total, _GAP) if text else []
         lines.insert(1, f"{_GAP}{cropped(name, self.total - len(_GAP))}")
@@ -100,11 +100,20 @@ class Listing:
 def note(row: Row) -> str:
     """What is to be said of a delivery besides its figures."""
     told = [f"corrects {other}" for other in row["supersedes"]]
-    told += [f"fixes {row['fixes']}"] if row["fixes"] else []
-    told += [f"duplicate of {row['duplicate_of']}"] if row["duplicate_of"] else []
+    if row["fixes"]:
+        told += [
+            f"rejects of {row['fixes']}, unchanged"
+            if row["status"] == "duplicate"
+            else f"fixes {row['fixes']}"
+        ]
+    elif row["duplicate_of"]:
+        told += [f"duplicate of {row['duplicate_of']}"]
     told += [f"extends {row['extends']}"] if row["extends"] else []
     told += [f"retry of {row['retry_of']}"] if row["retry_of"] else []
     told += [str((row["error_details"] or {}).get("reason", ""))] if row["status"] == "failed" else []
+    unknown = (row["error_details"] or {}).get("unknown_columns") or []
+    if unknown and row["status"] != "failed":
+        told += [f"unknown column {unknown[0]}" if len(unknown) == 1 else f"{len(unknown)} unknown columns"]
     told += ["forced"] if row["forced_at"] else []
     told += [f"superseded by {row['superseded_by']}"] if row["superseded_by"] else []
     return printable(", ".join(filter(None, told)))
@@ -130,9 +139,17 @@ def _cells(row: Row, zone: ZoneInfo) -> dict[str, str]:
         "feed": row["file_type"] or "-",
         "status": row["status"],
         "rows": f"{row['records_successful']:,}",
-        "rejects": f"{row['records_failed']:,}",
+        "rejects": _rejects(row),
         "seconds": "-" if seconds is None else f"{seconds:.2f}",
     }
+
+
+def _rejects(row: Row) -> str:
+    """How many rows are rejected; of a file that was refused as a whole, how many were found to be bad, if any."""
+    if row["status"] != "failed":
+        return f"{row['records_failed']:,}"
+    bad = sum(((row["error_details"] or {}).get("reasons") or {}).values())
+    return f"{bad:,}" if bad else "-"
 
 
 def _room(columns: Mapping[str, int], total: int) -> int:

@@ -55,6 +55,10 @@ def next_steps(story: Mapping[str, Any], folders: Folders, here: Path) -> list[S
     def shown(relative: str) -> str:
         return place(folders.data_dir / relative, here)
 
+    return [*_steps(story, shown), *_leftover(story["places"], shown)]
+
+
+def _steps(story: Mapping[str, Any], shown: Callable[[str], str]) -> list[Step]:
     if story["superseded_by"]:
         newer = story["superseded_by"][0]["delivery"]
         return [step(f"Nothing: delivery {newer} replaced it:", f"stockgrip explain {newer}")]
@@ -69,6 +73,23 @@ def next_steps(story: Mapping[str, Any], folders: Folders, here: Path) -> list[S
             return _unloaded(story)
         case _:
             return [step("Nothing: it is loaded.")]
+
+
+def _leftover(places: Mapping[str, Any], shown: Callable[[str], str]) -> list[Step]:
+    """A reason file whose file was moved away by hand."""
+    if not (places["file"] and is_leftover(places)):
+        return []
+    return [
+        step(
+            "The file that says why it was refused is left over; remove it:",
+            f"rm {shown(places['reason_file'])}",
+        )
+    ]
+
+
+def is_leftover(places: Mapping[str, Any]) -> bool:
+    """Whether the reason still lies in ``errors/``, and the file beside which it was put does not."""
+    return bool(places["reason_file_is_there"] and not places["file_is_there"])
 
 
 def _duplicate(story: Mapping[str, Any]) -> list[Step]:
@@ -121,7 +142,7 @@ def _failed(story: Mapping[str, Any], shown: Callable[[str], str]) -> list[Step]
                 f"stockgrip explain {last['delivery']}",
             )
         ]
-    if moved := _moved(story["places"]):
+    if moved := _moved(story):
         return moved
     if story["forced"]:
         return [step("It is let in when it comes again:", f"stockgrip retry {key}")]
@@ -132,28 +153,33 @@ def _refused(story: Mapping[str, Any], shown: Callable[[str], str]) -> list[Step
     """What to do about a file that lies in errors/."""
     key, reason, remedy = story["delivery"], story["reason"], story["remedy"] or ""
     path, inbox = shown(story["places"]["file"]), f"{shown('live_feeds')}/"
-    move = f"mv {path} {inbox}"
-    force = f"stockgrip retry --force {key}"
+    # not mv: that leaves the reason file behind
+    again, force = f"stockgrip retry {key}", f"stockgrip retry --force {key}"
     if reason == FileReason.SHRUNK:
         see = step("See what it would take away:", f"stockgrip check {path}")
         return [see, step("If the smaller file is right:", force)]
     if reason == FileReason.TOO_MANY_REJECTS:
         return [
             step("See every reject:", f"stockgrip check --most 0 {path}"),
-            step("Correct the file, then move it to live_feeds/:", move),
+            step("Correct it there, then put it back:", again),
             step("Or, to load the good rows as they are:", force),
         ]
     if reason == FileReason.UNROUTABLE:
         rename = "Give it a name that one feed owns (config.yaml has the patterns):"
-        return [step(rename, f"mv {path} {inbox}NEW_NAME.csv")]
+        steps = [step(rename, f"mv {path} {inbox}NEW_NAME.csv")]
+        if story["places"]["reason_file_is_there"]:
+            steps.append(
+                step("Then remove what lies beside it:", f"rm {shown(story['places']['reason_file'])}")
+            )
+        return steps
     if reason in _NO_WAY_BACK:
         return [step(remedy)]
     if reason in _AS_IT_IS:
-        return [step(remedy), step("Then let it come again:", f"stockgrip retry {key}")]
+        return [step(remedy), step("Then let it come again:", again)]
     return [
         step(remedy),
         step("See whether it is right now:", f"stockgrip check {path}"),
-        step("Then move it to live_feeds/:", move),
+        step("Then put it back:", again),
     ]
 
 
@@ -164,13 +190,12 @@ def _unloaded(story: Mapping[str, Any]) -> list[Step]:
         return [
             step(f"Look at delivery {last}, which brought the same bytes again:", f"stockgrip explain {last}")
         ]
-    return _moved(story["places"]) or [
-        step("Nothing. To load it again:", f"stockgrip retry {story['delivery']}")
-    ]
+    return _moved(story) or [step("Nothing. To load it again:", f"stockgrip retry {story['delivery']}")]
 
 
-def _moved(places: Mapping[str, Any]) -> list[Step]:
+def _moved(story: Mapping[str, Any]) -> list[Step]:
     """Where the file went, if it is not where it was filed."""
+    places = story["places"]
     if places["in_work"]:
         return [step("Nothing yet: a file of this name is being worked on.")]
     if places["in_inbox"]:
@@ -183,6 +208,14 @@ def _moved(places: Mapping[str, Any]) -> list[Step]:
             )
         ]
     if not places["file_is_there"]:
+        for later in story["loaded_later"]:
+            key, name = later["delivery"], "name" if later["file"] == story["file"] else "slot"
+            return [
+                step(
+                    f"Nothing: delivery {key}, of the same {name}, was loaded after it:",
+                    f"stockgrip explain {key}",
+                )
+            ]
         file = places["file"] or "Its file"
         return [step(f"{file} is not there any more: ask the sender for it if it is still needed.")]
     return []

@@ -6,6 +6,8 @@ from typing import Any
 
 from daemon.logs import display_name
 
+NOT_THERE = "not there"  # what a status says of an inbox that does not exist
+
 
 def drain_table(summary: Any) -> dict[str, int]:
     """The figures of a drain."""
@@ -48,7 +50,8 @@ def verdict_text(verdict: Any, columns: int | None = None) -> str:
 
     status = verdict.status
     if verdict.duplicate_of is not None:
-        status = f"duplicate of delivery {verdict.duplicate_of}"
+        name = f" ({verdict.duplicate_name})" if verdict.duplicate_name else ""
+        status = f"duplicate of delivery {verdict.duplicate_of}{name}"
     said = [("", f"{display_name(verdict.file)}: {status}")]
     said += [("  ", line) for line in _judgement(verdict)]
     if verdict.steps_back:
@@ -57,7 +60,10 @@ def verdict_text(verdict: Any, columns: int | None = None) -> str:
         )
     if verdict.difference:
         found = verdict.difference
-        said.append(("  ", f"corrects delivery {found.delivery_id} ({found.old_rows:,} rows): {found.rows}"))
+        relation = "corrects" if verdict.beside is None else "beside"
+        said.append(
+            ("  ", f"{relation} delivery {found.delivery_id} ({found.old_rows:,} rows): {found.rows}")
+        )
         said += [("    ", line) for line in map(_printable, found.lines())]
     said += [("  ", f"line {r['line']}: {r['message']} ({r['reason']})") for r in verdict.rejects]
     if verdict.rejected > len(verdict.rejects):
@@ -72,16 +78,18 @@ def verdict_text(verdict: Any, columns: int | None = None) -> str:
 
 def _judgement(verdict: Any) -> Iterator[str]:
     """What a dry run says of the file alone."""
+    from daemon.terminal import slot_name  # noqa: PLC0415
+
     if verdict.feed:
-        yield f"feed {verdict.feed}, slot {verdict.slot or '(none: it appends)'}"
+        yield f"feed {verdict.feed}, slot {slot_name(verdict.slot)}"
     if verdict.dialect:
         delimiter = {"\t": "tab"}.get(verdict.dialect.delimiter, verdict.dialect.delimiter)
         yield f"{verdict.dialect.encoding}, delimiter {delimiter}"
         if verdict.dialect.unknown:
-            yield f"not loaded, unknown columns: {', '.join(verdict.dialect.unknown[:20])}"
+            yield f"columns that the feed does not know, not loaded: {', '.join(verdict.dialect.unknown[:20])}"
     if verdict.reason:
         yield f"{verdict.reason.value}: {verdict.message}"
-        yield verdict.reason.remedy
+        yield verdict.remedy
     if verdict.fixes is not None:
         yield f"corrected rejects of delivery {verdict.fixes}: good rows join it"
     if verdict.extends is not None:
@@ -99,19 +107,22 @@ def status_text(picture: dict[str, Any]) -> str:
     """The picture of ``stockgrip status`` as a table."""
     from daemon import terminal  # noqa: PLC0415
 
-    headings = ("feed", "last delivery", "status", "at (UTC)", "waiting", "refused", "rows today")
+    headings = ("feed", "last delivery", "status", "at (UTC)", "waiting", "errors/", "rows today")
     rows = []
     begin = 0 if terminal.width() >= 100 else len("2026-")  # noqa: PLR2004  (the name needs the room more)
     for feed in picture["feeds"]:
         last = feed["last"] or {}
-        counts = (f"{feed[name]:,}" for name in ("waiting", "refused", "rows_today"))
+        counts = (
+            "?" if feed[name] is None else f"{feed[name]:,}"
+            for name in ("waiting", "in_errors", "rows_today")
+        )
         at = last.get("at", "-")[begin:16].replace("T", " ")
         rows.append((feed["feed"], _printable(last.get("file", "-")), last.get("status", "-"), at, *counts))
     database = picture["database"]
     state = "up" if database["up"] else f"unavailable: {database['error']}"
     lines = [
         "",
-        f"inbox     {picture['inbox']}",
+        f"inbox     {picture['inbox']}{_trouble(picture['inbox_error'])}",
         f"database  {database['url']} ({state})",
     ]
     if picture["unfinished"]:
@@ -120,6 +131,12 @@ def status_text(picture: dict[str, Any]) -> str:
         lines.append(f"ignored   {', '.join(picture['ignored'])} (no regular files)")
     below = (terminal.fitted(_printable(line)) for line in lines)
     return "\n".join((terminal.table(headings, rows, "last delivery", headings[4:]), *below))
+
+
+def _trouble(error: str | None) -> str:
+    if error is None:
+        return ""
+    return f" ({error})" if error == NOT_THERE else f" ({error}: `stockgrip doctor` tells more)"
 
 
 def retried_text(found: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from daemon.terminal import printable, width, wrapped
+from daemon.next_steps import is_leftover
+from daemon.terminal import beginning, printable, slot_name, width, wrapped
 
 _WAITED = {
     "still_changing": "it was still changing",
@@ -25,8 +26,8 @@ _WAITED = {
 }
 _WAITS = {  # the same, of a file that waits now
     "open_for_writing": "a process has it open for writing",
-    "no_final_newline": "its last line does not end: it must lie settle.grace_seconds without a change",
-    "nul_tail": "it ends in NUL bytes: it must lie settle.grace_seconds without a change",
+    "no_final_newline": "its last line does not end: the upload may have broken off",
+    "nul_tail": "it ends in NUL bytes: the transfer may have broken off",
     "no_marker": "its feed asks for a marker beside it (complete_when), such as NAME.csv.done: that is not there",
     "no_manifest": "its feed asks for a manifest beside it (complete_when), such as NAME.csv.sha256: that is not there",
 }
@@ -88,7 +89,7 @@ class _Page:
             self._event(moment, texts)
         self._rejects(story)
         self._difference(story["difference"])
-        self._files(story["places"])
+        self._files(story)
         self._head("What to do")
         self._steps(story["next"])
 
@@ -136,7 +137,7 @@ class _Page:
         later += [(d["claimed"], [f"extended by {_who(d)}"]) for d in story["extended_by"]]
         later += [(d["claimed"], [f"replaced by {_who(d)}"]) for d in story["superseded_by"]]
         later.append((story["forced"], ["stockgrip retry --force: let it in when it comes again"]))
-        why = f": {story['unloaded_why']}" if story["unloaded_why"] else ""
+        why = f' ("{story["unloaded_why"]}")' if story["unloaded_why"] else ""
         later.append((story["unloaded"], [f"unloaded{why}: its rows and rejects are out of the database"]))
         dated = [(moment, texts) for moment, texts in later if moment and texts]
         yield from sorted(dated, key=lambda pair: datetime.fromisoformat(pair[0]))
@@ -156,7 +157,8 @@ class _Page:
                 cell = f", {reject['column']} {_short(reject['value'])!r}" if reject["column"] else ""
                 self._say(f"line {reject['line']}{cell}: {reject['message']}{by}", "    ", "      ")
                 if reject["raw"]:
-                    self._say(f"row: {_short(reject['raw'])}", "      ")
+                    row = printable(f"row: {_short(reject['raw'])}")
+                    self.lines.append(f"      {beginning(row, self._columns - len('      '))}")
             left = group["count"] - len(group["examples"])
             if left > 0:
                 self.lines.append(f"    … and {left:,} more")
@@ -175,16 +177,20 @@ class _Page:
         for line in map(printable, found.lines()):
             self._say(line, "    ", "      ")
 
-    def _files(self, places: Mapping[str, Any]) -> None:
+    def _files(self, story: Mapping[str, Any]) -> None:
         self._head("Where it is")
-        told = False
-        for what, path, there in (
-            ("", places["file"], places["file_is_there"]),
-            ("rejects: ", places["rejects_file"], places["rejects_file_is_there"]),
-            ("reason: ", places["reason_file"], places["reason_file_is_there"]),
+        places, told = story["places"], False
+        all_fixed = bool(story["rejects"]) and not story["rejects_open"]
+        for what, path, there, needed in (
+            ("", places["file"], places["file_is_there"], True),
+            ("rejects: ", places["rejects_file"], places["rejects_file_is_there"], not all_fixed),
+            ("reason: ", places["reason_file"], places["reason_file_is_there"], True),
         ):
-            if path:
-                self._say(f"{what}{path}{'' if there else ' (not there any more)'}", "  ")
+            if path and (there or needed):
+                said = "" if there else " (not there any more)"
+                if what == "reason: " and is_leftover(places):
+                    said = " (left over: the file beside which it was put is not there)"
+                self._say(f"{what}{path}{said}", "  ")
                 told = True
         for path in (places["in_inbox"], places["in_work"]):
             if path:
@@ -202,10 +208,12 @@ class _Page:
         self._head(f"Earlier ones of this name: {len(deliveries)} (--all tells them in full)")
         for each in deliveries:
             at = datetime.fromisoformat(each["claimed"])
+            became = f", {each['rows_loaded']:,} rows loaded, {each['rows_rejected']:,} rejects"
+            if each["status"] == "failed":
+                became = f" ({each['reason']})" if each["reason"] else ""
             replaced = f", superseded by {each['superseded_by']}" if each["superseded_by"] else ""
             self._say(
-                f"{each['delivery']}  {at:%Y-%m-%d %H:%M} UTC  {each['status']}, {each['rows_loaded']:,} rows loaded,"
-                f" {each['rows_rejected']:,} rejects{replaced}",
+                f"{each['delivery']}  {at:%Y-%m-%d %H:%M} UTC  {each['status']}{became}{replaced}",
                 "  ",
                 "    ",
             )
@@ -224,7 +232,7 @@ class _Page:
         if found["fixes"]:
             self._say(f"it corrects rejects of delivery {found['fixes']}", "  ")
         elif found["feed"]:
-            self._say(f"feed {found['feed']}, slot {found['slot'] or '(none: it appends)'}", "  ")
+            self._say(f"feed {found['feed']}, slot {slot_name(found['slot'])}", "  ")
         if found["unroutable"]:
             self._say(f"it will be refused: {found['unroutable']}", "  ")
         if found["would_supersede"]:
@@ -259,12 +267,14 @@ def _reading(story: Mapping[str, Any]) -> Iterator[str]:
     if story["sha256"]:
         yield f"{story['size_bytes']:,} bytes, SHA-256 {story['sha256'][:12]}…"
     if story["feed"]:
-        yield f"feed {story['feed']}, slot {story['slot'] or '(none: it appends)'}"
+        yield f"feed {story['feed']}, slot {slot_name(story['slot'])}"
     elif story["reason"] != "unroutable":
         yield "no feed was looked for"
     if story["encoding"]:
         delimiter = {"\t": "tab", None: "?"}.get(story["delimiter"], story["delimiter"])
         yield f"{story['encoding']}, delimiter {delimiter}"
+    if story["unknown_columns"]:
+        yield f"columns that the feed does not know, not loaded: {', '.join(story['unknown_columns'])}"
     for name, text in (
         ("retry_of", "the same bytes as {}, again"),
         ("fixes", "corrects rejects of {}"),
@@ -282,8 +292,12 @@ def _outcome(story: Mapping[str, Any]) -> Iterator[str]:
         first = story["duplicate_of"]
         yield f"duplicate: the same bytes as {_who(first[0])}" if first else "duplicate"
         return
-    if rows["read"]:
-        open_now = " still" if story["fixed_by"] else ""
+    if (
+        rows["read"] and story["status"] == "failed"
+    ):  # that all of them count as rejected is for the sums to agree
+        yield f"{rows['read']:,} rows read, none loaded{took}"
+    elif rows["read"]:
+        open_now = " still" if story["fixed_by"] and rows["rejected"] else ""
         yield (
             f"{rows['read']:,} rows read: {rows['loaded']:,} loaded, {rows['rejected']:,}{open_now} rejected,"
             f" {rows['duplicate']:,} duplicate{took}"
@@ -307,6 +321,8 @@ def _tries(attempts: int) -> str:
 
 
 def _fixed(fix: Mapping[str, Any]) -> str:
+    if fix["status"] == "duplicate":
+        return f"its rejects file came back unchanged: {_who(fix)}"
     return f"{fix['rejects_fixed']:,} rejects fixed by {_who(fix)}"
 
 

@@ -21,7 +21,7 @@ from daemon.errors import ConfigError, DatabaseUnavailable, OutcomeUnknown, Tran
 from daemon.events import Event
 from daemon.evidence import Expectations
 from daemon.faults import world
-from daemon.files import Folders
+from daemon.files import Folders, Rights
 from daemon.filesystems import raise_if_apart
 from daemon.flag import Flag
 from daemon.hands import finish_unloads
@@ -39,8 +39,8 @@ from handlers.reasons import FileReason
 
 _T = TypeVar("_T")
 _REMEDY = {
-    "database": "check that the database runs, is not locked and has room; work resumes by itself",
-    "host": "check disk space, permissions and mounts of the data folder; work resumes by itself",
+    "database": "`stockgrip doctor` says what is wrong (whether the database answers, is locked, has room); work resumes by itself",
+    "host": "`stockgrip doctor` says what is wrong (disk space, permissions, mounts of the data folder); work resumes by itself",
 }
 _CLOCK_TOLERANCE = 5.0  # seconds that the wall clock may move against the steady one between two looks
 
@@ -106,6 +106,7 @@ class Service:
     summary: Summary = field(default_factory=Summary)
     _told: set[str] = field(default_factory=set)
     _unsure: set[str] = field(default_factory=set)
+    _rights: Rights | None = None
     folders: Folders = field(init=False)
     inbox: Inbox = field(init=False)
     rules: Rules = field(init=False)
@@ -368,25 +369,31 @@ class Service:
             self._carry_through(claim, patient=patient)
 
     def _scan(self) -> None:
-        """A full look. A missing folder is made again, one that is mounted elsewhere is waited for; both are said."""
+        """A full look. A missing folder is made again, as it was; one that is mounted elsewhere is waited for."""
 
-        def again() -> None:
+        def again() -> Rights:
             try:
-                self.folders.make()
+                self.folders.make(self._rights)
             except ConfigError as error:  # the mounts changed while we run: they may change back
                 raise TransientError(str(error)) from error
             raise_if_apart(self.folders.inbox, self.folders.work)
             self.inbox.scan()
+            return Rights.of(self.folders.inbox)
 
         try:
             self.inbox.scan()
-        except OSError as error:
+            self._rights = Rights.of(self.folders.inbox)
+        except (FileNotFoundError, NotADirectoryError) as error:
             begun = time.monotonic()
-            path = str(self.folders.inbox)
-            emit(Event.INBOX_MISSING, path=path, error=error.strerror or str(error))
+            path = self.folders.inbox
+            emit(Event.INBOX_MISSING, path=str(path), error=error.strerror or str(error))
+            rights = self._when_well(again)
+            if rights is not None:
+                seconds = round(time.monotonic() - begun, 3)
+                emit(Event.INBOX_BACK, path=str(path), missing_seconds=seconds, mode=f"{rights.mode:04o}")
+            return
+        except OSError:  # it is there, but cannot be looked into
             self._when_well(again)
-            if not self.stop.is_set():
-                emit(Event.INBOX_BACK, path=path, missing_seconds=round(time.monotonic() - begun, 3))
             return
         try:
             raise_if_apart(self.folders.inbox, self.folders.work)

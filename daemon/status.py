@@ -1,14 +1,18 @@
 """The picture behind ``stockgrip status``: what the ledger, the inbox and the database say now."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from daemon.errors import DatabaseUnavailable
 from daemon.files import Folders
+from daemon.hands import can_be_retried
 from daemon.inbox import Inbox
 from daemon.logs import display_name
 from daemon.reading import Rules
+from daemon.render import NOT_THERE
 from daemon.settings import Settings
 from daemon.store import Store
 from handlers.errors import FileError
@@ -18,11 +22,14 @@ NO_FEED = "(no feed)"
 
 
 def picture(settings: Settings) -> dict[str, Any]:
-    """Per feed the last delivery, what waits, what was refused and the rows of today; the database; the inbox."""
+    """Per feed the last delivery, what waits, what lies refused in ``errors/``, rows of today; the database; the inbox.
+
+    ``refused`` counts every file that was ever refused; ``in_errors`` those that still need a person, None if
+    ``errors/`` cannot be looked into. ``inbox_error`` says why nothing is known of the inbox.
+    """
     folders, rules = Folders(settings.data_dir), Rules.of(settings)
     inbox = Inbox(folders.inbox, settings.settle)
-    if folders.inbox.is_dir():
-        inbox.scan()
+    inbox_error = _look(inbox)
     waiting = dict.fromkeys((*rules.feeds, NO_FEED), 0)
     for name in inbox.waiting:
         try:
@@ -31,27 +38,70 @@ def picture(settings: Settings) -> dict[str, Any]:
             waiting[NO_FEED] += 1
     database: dict[str, Any] = {"url": settings.safe_database_url, "up": True, "error": None}
     known: dict[str, dict[str, Any]] = {}
+    refused: Counter[str] | None = Counter()
     try:
         store = Store.open(settings.database_url, busy_timeout_seconds=2)
         today = datetime.combine(
             datetime.now(ZoneInfo(settings.timezone)), time(), ZoneInfo(settings.timezone)
         )
         known = {row["feed"] or NO_FEED: row for row in store.by_feed(today)}
+        refused = _count(store, folders)
         store.close()
     except DatabaseUnavailable as error:
         database |= {"up": False, "error": str(error)}
     empty = {"deliveries": 0, "refused": 0, "rows_today": 0, "last": None}
     feeds = [
-        {**empty, **known.get(name, {}), "feed": name, "waiting": count}
+        {
+            **empty,
+            **known.get(name, {}),
+            "feed": name,
+            "waiting": count,
+            "in_errors": None if refused is None else refused[name],
+        }
         for name, count in waiting.items()
         if name != NO_FEED or count or name in known
     ]
-    unfinished = len(list(folders.work.glob("claim-*"))) if folders.work.is_dir() else 0
     return {
         "feeds": feeds,
         "database": database,
         "inbox": str(folders.inbox),
+        "inbox_error": inbox_error,
         "waiting": sum(waiting.values()),
-        "unfinished": unfinished,
+        "unfinished": _unfinished(folders),
         "ignored": [display_name(name) for name in inbox.ignored],
     }
+
+
+def in_errors(store: Store, folders: Folders) -> list[Mapping[str, Any]]:
+    """The last delivery of each refused file that still lies in ``errors/``, in the order of arrival.
+
+    Raises:
+        OSError: ``errors/`` cannot be looked into.
+    """
+    last = {row["archive_path"]: row for row in store.refused() if can_be_retried(row, folders)}
+    return sorted(last.values(), key=lambda row: int(row["id"]))
+
+
+def _count(store: Store, folders: Folders) -> Counter[str] | None:
+    try:
+        return Counter(row["file_type"] or NO_FEED for row in in_errors(store, folders))
+    except OSError:
+        return None
+
+
+def _look(inbox: Inbox) -> str | None:
+    """Looks into the inbox; why that is not possible."""
+    try:
+        inbox.scan()
+    except FileNotFoundError:
+        return NOT_THERE
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _unfinished(folders: Folders) -> int:
+    try:
+        return sum(1 for entry in folders.work.iterdir() if entry.name.startswith("claim-"))
+    except OSError:
+        return 0

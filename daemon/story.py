@@ -79,7 +79,7 @@ def tell(
         "timezone": settings.timezone,
         "waiting": waiting,
         "deliveries": stories,
-        "older": [brief(row) for row in older],
+        "older": [{**brief(row), "reason": _reason_of(row, store)} for row in older],
         "nearest": [display_name(name) for name in asked.nearest],
     }
 
@@ -202,6 +202,7 @@ def _story(key: int, folders: Folders, store: Store, here: Path) -> dict[str, An
         "encoding": row["encoding"],
         "delimiter": row["delimiter"],
         "header": details.get("header", []),
+        "unknown_columns": details.get("unknown_columns", []),
         "rows": {
             "read": row["records_processed"],
             "loaded": row["records_successful"],
@@ -215,6 +216,7 @@ def _story(key: int, folders: Folders, store: Store, here: Path) -> dict[str, An
         "rejects_open": sum(group["open"] for group in groups) if facts["rejects"] else 0,
         "rejects_fixed_there": facts["fixed_there"],
         **relatives,
+        "loaded_later": [brief(each) for each in _loaded_later(row, store)],
         "forced": when(row["forced_at"]),
         "unloaded": when(row["unloaded_at"]),
         "unloaded_why": unloaded.get("why"),
@@ -224,6 +226,25 @@ def _story(key: int, folders: Folders, store: Store, here: Path) -> dict[str, An
     }
     found["next"] = next_steps(found, folders, here)
     return found
+
+
+def _loaded_later(row: Mapping[str, Any], store: Store) -> Sequence[Mapping[str, Any]]:
+    """The first delivery of the same name, else the one of the same slot, that was loaded after one that is not."""
+    if row["status"] not in ("failed", "unloaded"):
+        return []
+    named = store.ask(lambda connection: history.named(connection, row["file_name"]))
+    filling = store.ask(lambda connection: history.filling(connection, row["slot"]))
+    ids = [*sorted(named), *([filling] if filling else [])]
+    later = store.ask(lambda connection: history.briefs(connection, [i for i in ids if i > row["id"]]))
+    return [each for each in later if each["status"] in ("success", "partial")][:1]
+
+
+def _reason_of(row: Mapping[str, Any], store: Store) -> str | None:
+    """Why a delivery was refused."""
+    if row["status"] != "failed":
+        return None
+    whole = store.delivery(row["id"]) or {}
+    return (whole.get("error_details") or {}).get("reason")
 
 
 def brief(row: Mapping[str, Any]) -> dict[str, Any]:

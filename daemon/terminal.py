@@ -46,17 +46,27 @@ def printable(text: str) -> str:
 
 
 def cropped(text: str, room: int) -> str:
-    """A text in so many columns, its middle left out if need be: both ends of a file's name tell something."""
+    """A text in so many columns; if need be without its middle: of a file's name the end, with the date, tells most."""
     if cell_len(text) <= room:
         return text
     if room <= 1:
         return "…"[:room]
-    left = (room - 1) // 2
+    left = (room - 1) // 3
     tail = room - 1 - left
     cut = len(text)
     while cell_len(text[cut - 1 :]) <= tail:
         cut -= 1
     return set_cell_size(text, left).rstrip() + "…" + text[cut:]
+
+
+def beginning(text: str, room: int) -> str:
+    """A text in so many columns, its end left out if need be."""
+    return text if cell_len(text) <= room else f"{_beginning(text, room - 1)}…"
+
+
+def slot_name(slot: str | None) -> str:
+    """A slot as a person reads it: its key ends in a colon where no source is named."""
+    return slot.rstrip(":") if slot else "(none: it appends)"
 
 
 def padded(text: str, room: int, *, right: bool = False) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from daemon.evidence import Expectations, lacking
 from daemon.files import Folders, sha256_of
 from daemon.logs import display_name
-from daemon.next_steps import place, step
+from daemon.next_steps import Step, place, step
 from daemon.probe import has_writer, tail_of
 from daemon.reading import Rules
 from daemon.settings import Evidence, Settings
@@ -22,6 +22,9 @@ from handlers.reasons import FileReason
 from handlers.route import route
 
 _LOAD = step("If it waits for long, the daemon may not run; this loads what waits:", "stockgrip drain")
+_BROKEN_OFF = step(
+    "The upload probably broke off. Ask the sender to send the file again: it may overwrite this one."
+)
 _NO_SUCH_REJECTS = "it is named like a rejects file, and no delivery has written one of this name"
 _COMPANION = "it goes with the file that it speaks of."
 _HASHED = 256 << 20  # bytes that are read to tell whether they are known; more takes seconds
@@ -74,7 +77,17 @@ def waiting_file(name: str, settings: Settings, store: Store, here: Path) -> dic
     if stat.S_ISREG(status.st_mode) and status.st_size <= _HASHED:
         digest = sha256_of(path)
         found["same_bytes_as"] = store.known(digest).loaded_by if digest else None
+    if {"no_final_newline", "nul_tail"} & set(found["why"]) and not found["unroutable"]:
+        found["next"] = _cut_off(found, settings.settle.grace_seconds)
     return found
+
+
+def _cut_off(found: dict[str, Any], grace: float) -> list[Step]:
+    """What to do about a file that ends as if more should come; `drain` would load it as it is."""
+    as_it_is = step(
+        f"If it is whole as it is: nothing. It is taken when it has lain unchanged for {grace:g} s."
+    )
+    return [as_it_is] if found["fixes"] else [_BROKEN_OFF, as_it_is]
 
 
 def _meant(name: str, settings: Settings, store: Store) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def spare_cells(cells: Cells, header: Header) -> dict[int, tuple[str, str]]:
 
 def unguarded_cells(cells: Cells) -> Cells:
     """A block of a rejects file, its cells without the apostrophes that guard them."""
-    return replace(cells, columns={name: _unguarded(column) for name, column in cells.columns.items()})
+    columns = {name: _unguarded(column) for name, column in cells.columns.items()}
+    return replace(cells, columns=columns, controls=True)
 
 
 def _unguarded(column: pa.Array) -> pa.Array:

@@ -7,6 +7,7 @@ are those of the file as it was sent: every data row counts, also one that is re
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
@@ -155,6 +156,9 @@ def _parse_figures(name: str, content: bytes) -> Manifest:
     totals = found.get("totals", {})
     if not isinstance(totals, dict):
         raise _bad(name, f'totals is {_shown(totals)}; it must be like {{"revenue": "1234.50"}}')
+    twice = [column for column, n in Counter(column.strip().lower() for column in totals).items() if n > 1]
+    if twice:
+        raise _bad(name, f"totals names {_shown(twice[0])} more than once (upper and lower case are equal)")
     return Manifest(
         name,
         sha256=sha256.lower() if sha256 else None,

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("deliveries", nargs=-1, metavar="[NAME|ID]...")
 @click.option("--all-refused", is_flag=True, help="Everything that was refused and still lies in errors/.")
-@click.option("--force", is_flag=True, help="Let it in although it shrinks its day, has too many rejects, or is not what its manifest says.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Let it in although it shrinks its day, has too many rejects, or is not what its manifest says.",
+)
 @json_option()
 @click.pass_obj
 def retry(
@@ -54,10 +58,11 @@ def _refused(
 ) -> Iterator[Mapping[str, Any]]:
     """The rows that are meant; what is not known is added to ``failed``."""
     from daemon.hands import can_be_retried  # noqa: PLC0415
+    from daemon.status import in_errors  # noqa: PLC0415
     from daemon.which import deliveries_of  # noqa: PLC0415
 
     if not deliveries:
-        yield from (row for row in store.refused() if can_be_retried(row, folders))
+        yield from in_errors(store, folders)
         return
     for word in deliveries:
         rows, unknown = deliveries_of(word, store, folders)
@@ -90,7 +95,8 @@ def unload(config: Path | None, delivery: str, why: str, yes: bool, as_json: boo
         rows, unknown = deliveries_of(delivery, store, folders)
         if not rows:
             raise click.ClickException(unknown)
-        row = next((row for row in rows if row["status"] in ("success", "partial")), rows[0])
+        # the newest that was loaded, also if it was taken out already: an older one must be named by its number
+        row = next((row for row in rows if row["status"] in ("success", "partial", "unloaded")), rows[0])
         if not yes and sys.stdin.isatty():
             click.confirm(render.unload_question(row), abort=True, err=True)
         try:

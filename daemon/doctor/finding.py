@@ -92,6 +92,10 @@ def examined(check: Check, site: "Site") -> list[Finding]:
     except NotLooked as why:
         if str(why):
             remarks.append(skip(str(why)))
+    except PermissionError as error:  # said with its remedy by the check of the rights
+        remarks.append(skip(f"may not be looked at: {error.filename or error}"))
+    except FileNotFoundError as error:
+        remarks.append(skip(f"went away meanwhile: {error.filename or error}"))
     except Exception as error:  # noqa: BLE001  (see above)
         said = f"could not be looked at: {type(error).__name__}: {error}"
         remarks.append(

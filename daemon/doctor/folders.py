@@ -105,6 +105,12 @@ def _ours(site: Site) -> Iterator[Remark]:
             "Give the rights back:",
             f"chmod u+rwx {quoted(*closed)}",
         )
+    elif site.folders.work in site.there and site.folders.work.stat().st_uid == os.geteuid():
+        yield fail(
+            f"{us()} may not read and write {names}, of {user_name(owner)}",
+            f"Give it back to {us()}, who works here:",
+            f"sudo chown -R {us()} {quoted(*closed)}",
+        )
     else:
         yield fail(
             f"{us()} may not read and write {names}, of {user_name(owner)}",

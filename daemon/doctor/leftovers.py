@@ -14,6 +14,8 @@ from daemon.inbox import Inbox
 AREA = "files"
 _MARGIN = 30.0  # seconds beyond which a file waits too long
 _A_DAY = 86_400.0
+_REASON = ".reason.txt"
+_SHOWN = 5
 
 
 def _waiting(site: Site) -> Iterator[Remark]:
@@ -86,16 +88,26 @@ def _refused(site: Site) -> Iterator[Remark]:
     with os.scandir(errors) as entries:
         names = [e.name for e in entries if e.is_file(follow_symlinks=False) and not e.name.startswith(".")]
     rejects = [name for name in names if name.endswith(".rejects.csv")]
-    refused = [name for name in names if name not in rejects and not name.endswith(".reason.txt")]
+    refused = [name for name in names if name not in rejects and not name.endswith(_REASON)]
     waiting = refused + rejects
+    orphans = sorted(
+        name for name in names if name.endswith(_REASON) and name.removesuffix(_REASON) not in refused
+    )
+    if orphans:
+        yield warn(
+            f"{len(orphans):,} left over in errors, whose files were moved away by hand: {listed(orphans)}",
+            "They say why files were refused that are not there any more. Remove them:",
+            f"rm {quoted(*(errors / name for name in orphans[:_SHOWN]))}",
+        )
     if not waiting:
-        yield ok("errors is empty")
+        if not orphans:
+            yield ok("errors is empty")
         return
     oldest = max((_age(site, errors / name) or 0.0, name) for name in waiting)
     yield warn(
         f"{len(refused):,} refused files and {len(rejects):,} files of rejects wait in errors, the oldest for"
         f" {span(oldest[0])}: {listed([oldest[1]])}",
-        "Read what stands beside each (<name>.reason.txt), correct and drop it again, or remove it.",
+        "Read what stands beside each (<name>.reason.txt); correct it and `stockgrip retry` it, or remove both.",
         f"ls -lt {quoted(errors)}",
     )
 
@@ -154,8 +166,8 @@ CHECKS = (
     Check(
         AREA,
         "refused",
-        "Files in `errors` that wait for a person: how many, and the oldest",
-        "Read the reason beside each; correct and drop it again, or remove it",
+        "Files in `errors` that wait for a person: how many, and the oldest; reason files without their file",
+        "Read the reason beside each; correct it and `stockgrip retry` it, or remove both",
         _refused,
     ),
 )

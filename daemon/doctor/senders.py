@@ -23,11 +23,7 @@ def _senders(site: Site) -> Iterator[Remark]:
             f"chmod 2770 {quoted(inbox)}",
         )
     elif not mode & (stat.S_IWGRP | stat.S_IWOTH):
-        yield warn(
-            f"only {user_name(status.st_uid)} may drop files ({stat.filemode(mode)})",
-            f"If senders have accounts of their own, put them into group {group}, and:",
-            f"chmod 2770 {quoted(inbox)}; sudo usermod -aG {group} SENDER",
-        )
+        yield _closed(site, status)
     elif mode & stat.S_IWGRP and not mode & stat.S_ISGID:
         yield warn(
             f"files get the group of their sender, not {group} ({stat.filemode(mode)}): they may be unreadable for us",
@@ -37,6 +33,26 @@ def _senders(site: Site) -> Iterator[Remark]:
     else:
         yield ok(f"members of group {group} may drop files, which get that group")
     yield from _way_in(inbox, status.st_gid)
+
+
+def _closed(site: Site, status: os.stat_result) -> Remark:
+    """Only its owner may drop files. Nobody is ever to be put into root's group."""
+    inbox, said = site.folders.inbox, f"only {user_name(status.st_uid)} may drop files"
+    said = f"{said} ({stat.filemode(status.st_mode)})"
+    group, place = group_name(status.st_gid), quoted(inbox)
+    if status.st_gid:
+        return warn(
+            said,
+            f"If senders have accounts of their own, put them into group {group}, and:",
+            f"chmod 2770 {place}; sudo usermod -aG {group} SENDER",
+        )
+    ours = site.folders.work.stat().st_gid if site.folders.work in site.there else 0
+    make, group = ("", group_name(ours)) if ours else ("sudo groupadd senders; ", "senders")
+    return warn(
+        said,
+        f"If senders have accounts of their own, give the folder to group {group}, put them into it, and:",
+        f"{make}sudo chgrp {group} {place}; sudo chmod 2770 {place}; sudo usermod -aG {group} SENDER",
+    )
 
 
 def _way_in(inbox: Path, gid: int) -> Iterator[Remark]:

@@ -216,19 +216,21 @@ class Changes:
             self._return()
 
     def _after_last_number(self, delivery_id: int) -> str:
-        """SQL: the highest number that rows with the key of a staged row have in a delivery, or its beginnings; none: 0."""
+        """SQL: the highest number that rows with the key of a staged row have in a growing file; none: 0."""
         if self.feed.repeats != "number":
             return "0"
         *shared, number = self.feed.key
-        self._run(self.manners.temporary("beginnings", {"id": "BIGINT"}))
-        self._run("DELETE FROM beginnings")
+        self._run(self.manners.temporary("kin", {"id": "BIGINT"}))
+        self._run("DELETE FROM kin")
         self._run(
-            f"INSERT INTO beginnings (id) WITH RECURSIVE earlier (id) AS (SELECT CAST({delivery_id} AS BIGINT) UNION ALL"
-            " SELECT d.extends FROM data_ingestion_log d, earlier e WHERE d.id = e.id AND d.extends IS NOT NULL)"
-            " SELECT id FROM earlier"
+            f"INSERT INTO kin (id) WITH RECURSIVE earlier (id) AS (SELECT CAST({delivery_id} AS BIGINT) UNION ALL"
+            " SELECT d.extends FROM data_ingestion_log d, earlier e WHERE d.id = e.id AND d.extends IS NOT NULL),"
+            f" later (id) AS (SELECT CAST({delivery_id} AS BIGINT) UNION ALL"
+            " SELECT d.id FROM data_ingestion_log d, later l WHERE d.extends = l.id)"
+            " SELECT id FROM earlier UNION SELECT id FROM later"
         )
         key = " AND ".join(f"o.{name} = s.{name}" for name in shared)
-        its = f"o.id >> {LINE_BITS} IN (SELECT id FROM beginnings)"
+        its = f"o.id >> {LINE_BITS} IN (SELECT id FROM kin)"
         highest = (
             f"(SELECT MAX(o.{number}) FROM {table} o WHERE {key} AND {its})"
             for table in (self.feed.table, self._shadow)

@@ -63,15 +63,8 @@ def misfits(stage: Stage, first: int) -> dict[int, tuple[str, RowReason, str]]:
         "a later row of the file corrects the same line; that one was taken",
     )
     if stage.feed.repeats == "reject":
-        key = " AND ".join(f"o.{name} = s.{name}" for name in stage.feed.key)
-        begin = first << LINE_BITS
-        its = f"o.id BETWEEN {begin} AND {begin + 2**LINE_BITS - 1}"
-        table = stage.feed.table
-        taken = " OR ".join(
-            f"EXISTS (SELECT 1 FROM {name} o WHERE {key} AND {its})" for name in (table, f"{table}_shadowed")
-        )
         note(
-            _lines(stage, f"WHERE {taken}"),
+            _lines(stage, f"WHERE {_taken(stage, first)}"),
             stage.feed.key[0],
             RowReason.DUPLICATE_KEY,
             f"delivery {first} has loaded another row with the same {', '.join(stage.feed.key)}",
@@ -85,8 +78,10 @@ def must_fit(stage: Stage, first: int) -> None:
     Raises:
         TransientError: something did; to be tried again.
     """
-    fit = _lines(stage, f"WHERE EXISTS (SELECT 1 {_reject(first)} AND r.fixed_by IS NULL)")
-    if len(fit) != stage.rows:
+    fits = f"EXISTS (SELECT 1 {_reject(first)} AND r.fixed_by IS NULL)"
+    if stage.feed.repeats == "reject":
+        fits += f" AND NOT ({_taken(stage, first)})"
+    if len(_lines(stage, f"WHERE {fits}")) != stage.rows:
         raise TransientError(
             f"the rejects of delivery {first} were changed at the same time by another process"
         )
@@ -103,6 +98,16 @@ def mark_fixed(stage: Stage, first: int, fix: int) -> None:
 def _reject(first: int) -> str:
     """SQL: the reject r of ``first`` that the staged row s corrects."""
     return f"FROM rejected_rows r WHERE r.id = {first << LINE_BITS} + s.{FIXED_LINE}"
+
+
+def _taken(stage: Stage, first: int) -> str:
+    """SQL: ``first`` has another row with the key of the staged row s."""
+    key = " AND ".join(f"o.{name} = s.{name}" for name in stage.feed.key)
+    begin, table = first << LINE_BITS, stage.feed.table
+    its = f"o.id BETWEEN {begin} AND {begin + 2**LINE_BITS - 1}"
+    return " OR ".join(
+        f"EXISTS (SELECT 1 FROM {name} o WHERE {key} AND {its})" for name in (table, f"{table}_shadowed")
+    )
 
 
 def _lines(stage: Stage, where: str) -> list[int]:

@@ -115,10 +115,12 @@ def known(connection: Connection, sha256: str | None) -> Known:
         .order_by(_C.id.desc())
     ).all()
     loaded = next((row.id for row in rows if row.status in LOADED), None)
-    tried = next((row for row in rows if row.status not in LOADED), None)
-    if tried is None:
+    tried = [row for row in rows if row.status not in LOADED]
+    if not tried:
         return Known(loaded)
-    return Known(loaded, tried.id, tried.forced_at is not None)
+    # what an operator said before it was taken out again does not count any more
+    until = next((n for n, row in enumerate(tried, 1) if row.status == "unloaded"), len(tried))
+    return Known(loaded, tried[0].id, any(row.forced_at is not None for row in tried[:until]))
 
 
 def current_of(connection: Connection, slot: str | None) -> Current | None:
@@ -221,8 +223,8 @@ def refused(connection: Connection) -> list[Mapping[str, Any]]:
     return [dict(row) for row in connection.execute(found).mappings()]
 
 
-def force(connection: Connection, delivery_id: int, at: datetime) -> None:
-    """Notes that an operator wants a refused file loaded when its bytes come again."""
+def force(connection: Connection, delivery_id: int, at: datetime | None) -> None:
+    """Notes that an operator wants a refused file loaded when its bytes come again, or (None) that not."""
     connection.execute(update(DELIVERIES).where(_C.id == delivery_id).values(forced_at=at))
 
 
@@ -233,15 +235,26 @@ def rejects_at(connection: Connection, rejects_path: str) -> Mapping[str, Any] |
     return None if row is None else dict(row)
 
 
-def appended(connection: Connection, feed: str, below: int, most: int) -> list[tuple[int, int, str]]:
-    """Id, bytes and SHA-256 of the latest deliveries of a feed without a slot that are smaller than a size."""
-    rows = connection.execute(
-        select(_C.id, _C.size_bytes, _C.sha256)
-        .where(_C.file_type == feed, _C.slot.is_(None), IS_LOADED, _C.fixes.is_(None))
-        .order_by(_C.id.desc())
-        .limit(most)
-    )
-    return [(r.id, r.size_bytes, r.sha256) for r in rows if 0 < r.size_bytes < below]
+def appended(
+    connection: Connection, feed: str, name: str, below: int, most: int
+) -> list[tuple[int, int, str]]:
+    """Id, bytes and SHA-256 of the latest deliveries of a feed without a slot, and of those with a file name.
+
+    Args:
+        connection: to the database.
+        feed: whose.
+        name: of files that are looked for further back.
+        below: only those with fewer bytes than this.
+        most: at most so many of each.
+    """
+    appends = (_C.file_type == feed, _C.slot.is_(None), IS_LOADED, _C.fixes.is_(None))
+    columns = select(_C.id, _C.size_bytes, _C.sha256).order_by(_C.id.desc()).limit(most)
+    found = {}
+    for more in ((), (_C.file_name == name,)):
+        for row in connection.execute(columns.where(*appends, *more)):
+            if 0 < row.size_bytes < below:
+                found[row.id] = (row.id, row.size_bytes, row.sha256)
+    return sorted(found.values(), reverse=True)
 
 
 def last_appended(connection: Connection, feed: str) -> int:

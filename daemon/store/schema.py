@@ -146,6 +146,7 @@ Index(
 )
 Index("ix_data_ingestion_log_slot", DELIVERIES.c.slot)
 Index("ix_data_ingestion_log_sha256", DELIVERIES.c.sha256)
+Index("ix_data_ingestion_log_file_name", DELIVERIES.c.file_name, DELIVERIES.c.id)
 _IS_UNFILED = text("archive_path IS NULL")
 Index(
     "ix_data_ingestion_log_unfiled",

@@ -71,10 +71,13 @@ class Store:
         with self._reading() as connection:
             return ledger.last_appended(connection, feed)
 
-    def appended(self, feed: str, below: int) -> list[tuple[int, int, str]]:
-        """Id, bytes and SHA-256 of the latest deliveries without a slot that are smaller than ``below`` bytes."""
+    def appended(self, feed: str, name: str, below: int) -> list[tuple[int, int, str]]:
+        """Id, bytes and SHA-256 of the latest deliveries without a slot that are smaller than ``below`` bytes.
+
+        Those with the same file name are looked for further back.
+        """
         with self._reading() as connection:
-            return ledger.appended(connection, feed, below, most=1_000)
+            return ledger.appended(connection, feed, name, below, most=1_000)
 
     @contextmanager
     def stage(self, feed: Feed, scratch: Path | None = None) -> Iterator[Stage]:
@@ -169,10 +172,10 @@ class Store:
         with self._reading() as connection:
             return ledger.refused(connection)
 
-    def force(self, delivery_id: int) -> None:
-        """Lets a refused file in when its bytes come again, however much it shrinks or lacks."""
+    def force(self, delivery_id: int, *, forced: bool = True) -> None:
+        """Lets a refused file in when its bytes come again, however much it shrinks or lacks; or takes that back."""
         with self._writing() as connection:
-            ledger.force(connection, delivery_id, datetime.now(UTC))
+            ledger.force(connection, delivery_id, datetime.now(UTC) if forced else None)
 
     def delivery(self, delivery_id: int) -> Mapping[str, Any] | None:
         """A delivery's row of the ledger."""

@@ -50,7 +50,9 @@ def load(store: Store, name: str, content: bytes, rules: Rules = RULES, fixes: i
         with store.stage(feed) as stage:
             reading = Reading()
             read_into(stage, fd, where.compression, rules, ARRIVED, reading, Kin(fixes=fixes))
-            return store.commit(delivery, stage, reading.dialect or Dialect("", ""), 0.0, least_share=0.0)
+            outcome = store.commit(delivery, stage, reading.dialect or Dialect("", ""), 0.0, least_share=0.0)
+            store.filed(outcome.delivery_id, f"processed/2025/07/{name}")
+            return outcome
     finally:
         os.close(fd)
 

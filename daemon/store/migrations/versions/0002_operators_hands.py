@@ -28,6 +28,7 @@ def upgrade() -> None:
         run(f"ALTER TABLE {_LOG} ADD COLUMN {name} {kind.format(time=time)}")
     run("ALTER TABLE rejected_rows ADD COLUMN fixed_by BIGINT")
     run(f"CREATE INDEX ix_{_LOG}_sha256 ON {_LOG} (sha256)")
+    run(f"CREATE INDEX ix_{_LOG}_file_name ON {_LOG} (file_name, id)")
     for name in ("rejects_path", "fixes", "extends", "superseded_by"):
         run(f"CREATE INDEX ix_{_LOG}_{name} ON {_LOG} ({name}) WHERE {name} IS NOT NULL")
     run(
