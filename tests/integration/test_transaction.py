@@ -10,7 +10,7 @@ from sqlalchemy import event
 from support.dump import dump
 from support.faults import Injected, statements
 from support.files import DEMAND, INVENTORY, SALES_WITH_TRANSACTION, csv_bytes, drop, tree
-from support.loading import load
+from support.loading import commit, load
 from support.oracle import Oracle
 
 from daemon.errors import DatabaseUnavailable, TransientError
@@ -56,7 +56,7 @@ def test_a_fault_at_any_statement_changes_nothing_and_a_retry_is_right(store, fe
     for fail_at in range(1, 200):
         try:
             with statements(store.engine, fail_at):
-                load(store, name, content)
+                commit(store, name, content)
         except Injected:
             assert dump(store.engine) == before, fail_at
         else:
@@ -82,7 +82,7 @@ def test_a_commit_that_fails_changes_nothing_and_a_retry_is_right(store, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(dialect, "do_commit", fail)
         with pytest.raises(DatabaseUnavailable):
-            load(store, name, csv_bytes(header, correction))
+            commit(store, name, csv_bytes(header, correction))
     assert dump(store.engine) == before
     load(store, name, csv_bytes(header, correction))
     assert len(dump(store.engine)["live_inventory_updates"]) == 2

@@ -20,7 +20,19 @@ RULES = Rules.of(Settings())
 
 
 def load(store: Store, name: str, content: bytes, rules: Rules = RULES, fixes: int | None = None) -> Outcome:
-    """Reads, checks and commits a file; a correction may have any size.
+    """Loads a file and says that it is filed away; a correction may have any size.
+
+    Takes and raises what `commit` does.
+    """
+    outcome = commit(store, name, content, rules, fixes)
+    store.filed(outcome.delivery_id, f"processed/2025/07/{name}")
+    return outcome
+
+
+def commit(
+    store: Store, name: str, content: bytes, rules: Rules = RULES, fixes: int | None = None
+) -> Outcome:
+    """Reads, checks and commits a file.
 
     Args:
         store: the database.
@@ -50,9 +62,7 @@ def load(store: Store, name: str, content: bytes, rules: Rules = RULES, fixes: i
         with store.stage(feed) as stage:
             reading = Reading()
             read_into(stage, fd, where.compression, rules, ARRIVED, reading, Kin(fixes=fixes))
-            outcome = store.commit(delivery, stage, reading.dialect or Dialect("", ""), 0.0, least_share=0.0)
-            store.filed(outcome.delivery_id, f"processed/2025/07/{name}")
-            return outcome
+            return store.commit(delivery, stage, reading.dialect or Dialect("", ""), 0.0, least_share=0.0)
     finally:
         os.close(fd)
 
