@@ -19,7 +19,7 @@ REAL_STAMP := .venv/made-real
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test soak lint format types contracts bench real clean system-packages python-is-new
+.PHONY: help install demo test soak lint format types contracts bench real oracles clean system-packages python-is-new
 
 help: ## show this
 	@echo "make TARGET; TARGET is one of"
@@ -62,6 +62,11 @@ bench: $(STAMP) ## measure loading a file of a million rows; ARGS='--rows 100000
 
 real: $(REAL_STAMP) ## load a retailer's real year and compare it with its source; ARGS='--days 14'
 	$(BIN)/python -m benchmarks.real_year $(ARGS)
+
+oracles: $(UV_STAMP) ## compare the features with the libraries that people trust, in an environment of its own
+	@$(UV) venv --quiet --clear --python .uv/bin/python build/oracles
+	@$(UV) pip install --quiet --python build/oracles/bin/python -r tests/oracles/requirements.txt
+	PYTHONPATH=. build/oracles/bin/python -m pytest -q -c /dev/null --rootdir=. --noconftest -W ignore tests/oracles
 
 clean: ## remove everything that was made here, .venv/ and ./demo too
 	rm -rf .venv .uv build dist demo htmlcov .coverage .coverage.* .hypothesis

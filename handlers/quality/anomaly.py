@@ -104,9 +104,7 @@ def expect(
     busy = (window & (y > 0)).sum(1) >= BUSY
     enough = busy & (usable_.sum(1) >= OPEN_DAYS) & (counts[:, weekday] >= LEAST_SAME_WEEKDAYS)
     factor = factors[:, weekday] * holiday
-    enough &= (
-        factor > 0
-    )  # where usually nothing is sold, any sale would be beyond all bounds: not to be judged
+    enough &= factor > 0  # where nothing is usual, any sale would be beyond all bounds
     return Expectation(
         mean=np.where(enough, level * factor, np.nan),
         dispersion=np.maximum(1.0, spread),

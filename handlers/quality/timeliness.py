@@ -6,7 +6,7 @@ gives is counted as what it is.
 
 import statistics
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 
 from handlers.quality.calendar import GRACE
@@ -26,7 +26,7 @@ def covered_until(latest: datetime, zone: tzinfo) -> datetime:
         latest: the latest business time of the feed, local, without a time zone.
         zone: the business time zone.
     """
-    if latest.time() == time():
+    if latest == latest.replace(hour=0, minute=0, second=0, microsecond=0):
         latest += timedelta(days=1)
     return latest.replace(tzinfo=zone)
 

@@ -10,7 +10,7 @@ import pytest
 import handlers
 
 FOLDER = Path(handlers.__file__).parent
-MODULES = sorted(FOLDER.glob("*.py"))
+MODULES = sorted(FOLDER.rglob("*.py"))
 IMPURE = {
     "asyncio", "builtins", "concurrent", "ctypes", "fcntl", "glob", "http", "importlib", "locale", "logging", "mmap", "multiprocessing", "os",
     "pathlib", "platform", "random", "secrets", "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
