@@ -156,7 +156,7 @@ def _file_away(claim: Claim, outcome: Outcome, store: Store, folders: Folders) -
 
     def is_taken(rejects: str) -> bool:
         other = store.rejects_at(f"errors/{rejects}")
-        return other is not None and other["id"] != outcome.delivery_id
+        return other is not None and other["id"] != outcome.delivery_id and other["sha256"] != row["sha256"]
 
     path = archive.file_away(folders, claim, outcome, row, store.rejects(outcome.delivery_id), is_taken)
     rejects_path = None
@@ -168,6 +168,9 @@ def _file_away(claim: Claim, outcome: Outcome, store: Store, folders: Folders) -
     if row["fixes"] is not None and not isinstance(outcome, Refused):
         first = store.delivery(row["fixes"]) or {}
         ours = {row["sha256"], rejects_file.digest(store, first, before=row["id"])}
+        tried = store.delivery(row["retry_of"]) if row["retry_of"] is not None else None
+        if tried is not None and tried["archive_path"] == first["rejects_path"]:
+            ours.discard(row["sha256"])  # what lies there is the file that was refused
         written = rejects_file.renew(folders, store, first, ours, row["id"])
         if written is not None:
             emit(Event.REJECTS_WRITTEN, path=written, rows=first["records_failed"])

@@ -42,6 +42,9 @@ def kin_of(
         first: the delivery whose rejects it holds.
         rules: from the settings.
         store: the database.
+
+    Raises:
+        FileError: ``cut_before``.
     """
     if first is not None:
         return Kin(fixes=first["id"])
@@ -59,6 +62,11 @@ def kin_of(
             if sha256 == found[end]:
                 codec = source.choose_codec(fd, "", rules.encodings[where.feed], rules.limits)
                 lines = source.lines_before(fd, end, codec, rules.limits)
-                if lines is not None:
-                    return Kin(extends=key, known_lines=lines, looked_upto=upto)
+                if lines is None:
+                    raise FileError(
+                        FileReason.CUT_BEFORE,
+                        f"the file begins with all bytes of delivery {key}, which ended within a line: it was cut off,"
+                        " and its rows would count twice",
+                    )
+                return Kin(extends=key, known_lines=lines, looked_upto=upto)
     return Kin(looked_upto=upto)

@@ -50,7 +50,7 @@ def rejects_csv(
             delivery stand at the end.
     """
     left = dict(again or {})
-    yield _line([*WHY_COLUMNS, *_header(row)])
+    yield _line([*WHY_COLUMNS, *map(guarded, _header(row))])
     for reject in rejects:
         back = left.pop(str(reject["line"]), None)
         cells = back.cells if back else _cells(reject["raw"], row["delimiter"] or ",")
@@ -122,7 +122,7 @@ def _came_again(store: Store, row: Row, before: int | None) -> dict[str, _Again]
     fixes = [fix for fix in store.fixes_of(row["id"]) if before is None or fix < before]
     for fix_id in fixes:
         fix = store.delivery(fix_id) or {}
-        header = [name.lower() for name in _header(fix)]
+        header = [unguarded(name).lower() for name in _header(fix)]
         for reject in store.rejects(fix_id):
             cells = _cells(reject["raw"], fix["delimiter"] or ",")
             named = dict(zip(header, cells, strict=False))

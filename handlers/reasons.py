@@ -120,6 +120,11 @@ class FileReason(_Reason):
         "the manifest beside the file cannot be read",
         "Correct or remove the manifest in errors/, then retry the file; docs/senders.md shows how one is written.",
     )
+    CUT_BEFORE = (
+        "cut_before",
+        "the file begins with one that was loaded although its last line was cut off; both together would count twice",
+        "Take the cut one out (stockgrip unload, with the delivery that the message names), then stockgrip retry this one.",
+    )
     INTERNAL_ERROR = (
         "internal_error",
         "the program failed on this file: a defect of the program, not of the file",

@@ -33,7 +33,12 @@ def open_engine(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        return create_engine(
+            parsed,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",  # whatever the server's default: who waited sees what was committed
+            connect_args={"connect_timeout": 10},
+        )
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False})

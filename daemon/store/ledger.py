@@ -87,7 +87,11 @@ def record(
 
 def record_duplicate(connection: Connection, delivery: Delivery, of: int, seconds: float = 0.0) -> Duplicate:
     """Writes the row of a delivery whose bytes delivery ``of`` had brought."""
-    details = {"message": f"the same bytes were loaded by delivery {of}"}
+    if of == delivery.fixes:
+        message = f"the rejects file of delivery {of} came back as it was: correct its rows first"
+    else:
+        message = f"the same bytes were loaded by delivery {of}"
+    details = {"message": message}
     key = record(connection, delivery, status="duplicate", details=details, duplicate_of=of, seconds=seconds)
     return Duplicate(key, of)
 

@@ -46,7 +46,7 @@ def test_a_last_line_without_end_that_went_on_is_no_extension(growing):
     begin = csv_bytes(SALES, [*SALES_ROWS, "2025-06-03,N-1,pos,1,1.0"])[:-1]
     deliver(growing, "till_log.csv", begin)
     went_on = deliver(growing, "till_log.csv", begin + b"5,,,,\n")
-    assert went_on["extends"] is None
+    assert went_on["error_details"]["reason"] == "cut_before"
     ended = deliver(growing, "till_log.csv", begin + b"\n2025-06-03,N-2,pos,1,1.00,,,,\n")
     assert (ended["extends"], ended["records_successful"]) == (1, 1)
 

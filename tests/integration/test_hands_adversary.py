@@ -149,6 +149,17 @@ def test_two_lengths_of_one_file_at_once(growing, monkeypatch):
     assert sorted(row["product_id"] for row in live(growing)) == ["A-1", "A-1", "A-1", "B-2", "N", "O"]
 
 
+# shows a defect until it is mended
+@ON_SQLITE
+def test_a_beginning_that_was_cut_within_a_line_does_not_count_twice(growing):
+    """Refusing the whole file is right, too: somebody has to take out the half one."""
+    begin = csv_bytes(SALES, [*SALES_ROWS, "2025-06-03,N,pos,1,1.0"])[:-1]
+    begin = begin.replace(b"N,pos,1,1.0", b"N,pos,1,1.00,,,,sto")
+    deliver(growing, "till_log.csv", begin)
+    deliver(growing, "till_log.csv", begin + b"re_01\n")
+    assert len(live(growing)) == 5
+
+
 def test_a_key_that_comes_again_in_the_tail(growing):
     begin = csv_bytes(INVENTORY, ["2025-06-01,A,s1,5,,,,", "2025-06-01,B,s1,5,,,,"])
     deliver(growing, "stock_log.csv", begin)
@@ -368,6 +379,22 @@ def test_rejects_that_were_corrected_before_a_restart_are_not_written_over(servi
     assert rejects.read_bytes() == edited
 
 
+# shows a defect until it is mended
+@ON_SQLITE
+def test_a_refused_fix_is_not_written_over_when_its_bytes_are_taken_later(service):
+    deliver(service, NAME, PARTIAL)
+    rows = rejects_of(service)
+    rows[0] |= {"channel": "pos", "product_id": "käse"}
+    content = as_csv(rows[:1]).decode().encode("cp1252")
+    refused = give_back(service, content)
+    assert refused["status"] == "failed"
+    made = service(feeds={"sales": {"encoding": "cp1252"}})
+    drop(made.folders.inbox, REJECTS, content)
+    made.drain()
+    assert ledger(made)[-1]["status"] == "success"
+    assert (made.folders.data_dir / refused["archive_path"]).read_bytes() == content
+
+
 # ---- taking out
 
 
@@ -494,6 +521,22 @@ def test_rows_of_much_money_can_be_displaced_and_taken_out(service):
     assert tables(service) == before
 
 
+# shows a defect until it is mended
+@ON_SQLITE
+def test_what_was_taken_out_with_its_fix_can_come_back_with_its_fix(service):
+    deliver(service, NAME, PARTIAL)
+    rows = rejects_of(service)
+    rows[0]["channel"] = "pos"
+    give_back(service, as_csv(rows[:1]))
+    before = sorted((row["line"], row["product_id"], row["channel"]) for row in live(service))
+    unload(service, 1)
+    made = service()
+    for row in ledger(made)[:2]:
+        hands.retry(row, made.store, made.folders, force=False)
+        service().drain()
+    assert sorted((row["line"], row["product_id"], row["channel"]) for row in live(service)) == before
+
+
 # ---- trying again
 
 
@@ -576,3 +619,32 @@ def test_a_manifest_that_names_a_total_twice_is_bad(service):
     made.drain()
     row = ledger(made)[-1]
     assert (row["status"], row["error_details"].get("reason")) == ("failed", "bad_manifest")
+
+
+# ---- a database that somebody else has set up
+
+
+# shows a defect until it is mended
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_two_daemons_on_a_database_that_reads_repeatably(service, database_url, tmp_path, monkeypatch):
+    with service().store.engine.begin() as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar()
+        connection.execute(
+            text(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+        )
+    stores = [Store.open(database_url) for _ in range(2)]
+    settings = make_settings(tmp_path / "data", database_url)
+    with serving(settings, stores[0]) as made, serving(settings, stores[1]) as other:
+        drop(made.folders.inbox, NAME, csv_bytes(SALES, ["2025-06-01,Z,pos,1,1.00,,,,"]))
+
+        def first():
+            drop(other.folders.inbox, NAME, csv_bytes(SALES, SALES_ROWS[:1]))
+            other.drain()
+
+        meanwhile(monkeypatch, ingest, "check_rows", first)
+        drain(made)
+    for store in stores:
+        store.close()
+    assert [row["superseded_by"] for row in ledger(service())] == [2, None]
+    assert len(live(service)) == 1
