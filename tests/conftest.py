@@ -4,14 +4,18 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy.engine import make_url
 from support.postgres import REQUIRED, Cluster, NoServerError
 
 from daemon.service import Service
 from daemon.settings import Settings
 from daemon.store import Store, create_database
+
+if TYPE_CHECKING:
+    from support.site import Site, Sites
 
 BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 
@@ -39,29 +43,42 @@ class Databases:
         self._made: list[str] = []
         self._count = 0
 
-    def sqlite(self, folder: Path) -> str:
+    def sqlite(self, folder: Path, of: str | None = None) -> str:
         """The URL of a new SQLite file in a folder."""
-        template = self._folder / "template.db"
-        if not template.exists():
+        template = make_url(of).database if of else self._folder / "template.db"
+        if not Path(template).exists():
             create_database(f"sqlite:///{template}").dispose()
         self._count += 1
         path = folder / f"stockgrip-{self._count}.db"
         shutil.copyfile(template, path)
         return f"sqlite:///{path}"
 
-    def postgresql(self) -> str:
+    def postgresql(self, of: str | None = None) -> str:
         """The URL of a new PostgreSQL database."""
         cluster = self._cluster()
         if "postgresql" not in self._templates:
             name = cluster.create(prefix="template")
             create_database(cluster.url(name)).dispose()
             self._templates["postgresql"] = name
-        self._made.append(cluster.create(self._templates["postgresql"]))
+        template = make_url(of).database if of else self._templates["postgresql"]
+        self._made.append(cluster.create(template))
         return cluster.url(self._made[-1])
 
-    def make(self, kind: str, folder: Path) -> str:
-        """The URL of a new database of a kind, `sqlite` or `postgresql`."""
-        return self.sqlite(folder) if kind == "sqlite" else self.postgresql()
+    def make(self, kind: str, folder: Path, of: str | None = None) -> str:
+        """The URL of a new database of a kind, `sqlite` or `postgresql`.
+
+        Args:
+            kind: which.
+            folder: where a SQLite file lies.
+            of: it is a copy of this one, to which nobody is connected; else it is migrated and empty.
+        """
+        return self.sqlite(folder, of) if kind == "sqlite" else self.postgresql(of)
+
+    def keep(self, url: str) -> None:
+        """Lets a database be there until the session ends."""
+        name = make_url(url).database
+        if name in self._made:
+            self._made.remove(name)
 
     def drop(self) -> None:
         """Drops the PostgreSQL databases made so far; SQLite's go with their folders."""
@@ -79,6 +96,42 @@ def databases(_databases: Databases) -> Iterator[Databases]:
     """Makes databases of either kind; dropped at the end of the test."""
     yield _databases
     _databases.drop()
+
+
+@pytest.fixture(scope="session")
+def sites(_databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> "Sites":
+    """Copies of a site on which everything has happened."""
+    from support.site import Sites  # noqa: PLC0415  (it needs what is in this file)
+
+    return Sites(_databases, tmp_path_factory.mktemp("sites"))
+
+
+@pytest.fixture
+def site(sites: "Sites", databases: Databases, database_kind: str, tmp_path: Path) -> "Iterator[Site]":
+    """A copy of that site for this test."""
+    with sites.copy(database_kind, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def _sites_to_read(
+    sites: "Sites", tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[Callable[[str], Site]]":
+    made: dict[str, Site] = {}
+    with contextlib.ExitStack() as stack:
+
+        def of_kind(kind: str) -> "Site":
+            if kind not in made:
+                made[kind] = stack.enter_context(sites.to_read(kind, tmp_path_factory.mktemp(kind)))
+            return made[kind]
+
+        yield of_kind
+
+
+@pytest.fixture
+def site_to_read(_sites_to_read: "Callable[[str], Site]", database_kind: str) -> "Site":
+    """A copy of that site for all tests of a module that change nothing; in the end that is looked at."""
+    return _sites_to_read(database_kind)
 
 
 @pytest.fixture(params=BOTH)

@@ -1,31 +1,49 @@
 """`rebuild --into`: an exact copy in the other kind of database, whatever was broken off or came meanwhile."""
 
 import contextlib
-import json
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from datetime import date
 
+import click
 import pytest
 from sqlalchemy import delete, func, insert, select, text, update
+from support.copies import contents, killed_and_resumed, one_delivery, opened
 from support.dump import dump
-from support.files import SALES, csv_bytes
+from support.files import SALES, csv_bytes, drop
 from support.loading import wipe
 from support.process import command, environment, run_cli
-from support.site import full_site
 from test_loads import SALES_ROWS
 
+from daemon.cli.main import cli
 from daemon.rebuild.move import move, plan
 from daemon.rebuild.text import move_text
 from daemon.rebuild.verify import verify
-from daemon.store import Store, copying
+from daemon.store import copying
 from daemon.store.copying import CannotCopy
-from daemon.store.schema import DELIVERIES, LINE_BITS, LIVE, METADATA, REJECTS
+from daemon.store.schema import DELIVERIES, LIVE, METADATA
 
 _C = DELIVERIES.c
-BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+_POSTGRES = pytest.mark.postgres
+# There and back, and to another of the same kind; from SQLite to SQLite is what `test_the_command` does.
+DIRECTIONS = pytest.mark.parametrize(
+    ("database_kind", "target"),
+    [
+        pytest.param("sqlite", "postgresql", marks=_POSTGRES),
+        pytest.param("postgresql", "sqlite", marks=_POSTGRES),
+        pytest.param("postgresql", "postgresql", marks=_POSTGRES),
+    ],
+    indirect=True,
+)
+# From SQLite to both, where what is read has nothing to do with the kind of database.
+TARGETS = pytest.mark.parametrize(
+    ("database_kind", "target"),
+    [("sqlite", "sqlite"), pytest.param("sqlite", "postgresql", marks=_POSTGRES)],
+    indirect=True,
+)
+ON_ONE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
 @contextlib.contextmanager
@@ -33,29 +51,15 @@ def no_bar(_of):
     yield lambda _done, _total: None
 
 
+@pytest.fixture(autouse=True)
+def _as_wide_as_it_likes(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
-def site(service):
-    return full_site(service)
-
-
-@pytest.fixture(params=BOTH)
 def target(request, databases, tmp_path) -> str:
     """The URL of an empty database."""
     return databases.make(request.param, tmp_path)
-
-
-@contextlib.contextmanager
-def opened(url):
-    store = Store.open(url)
-    try:
-        yield store.engine
-    finally:
-        store.close()
-
-
-def contents(url):
-    with opened(url) as engine:
-        return dump(engine)
 
 
 def rows(found):
@@ -78,7 +82,8 @@ def next_id(url):
         return key
 
 
-def test_every_table_is_copied_exactly(site, target):
+@DIRECTIONS
+def test_every_table_is_copied_exactly_and_back(site, target):
     before = dump(site.service.store.engine)
     planned = plan(site.service.settings, target)
     assert "Nothing was done" in move_text(planned)
@@ -93,24 +98,21 @@ def test_every_table_is_copied_exactly(site, target):
     # once more: nothing is left to do
     again = move(site.service.settings, target, no_bar)
     assert (again.is_exact, rows(again)) == (True, 0)
-
-
-def test_the_copy_is_a_site(site, target):
-    move(site.service.settings, target, no_bar)
+    # the copy is a site, from which the first one can be made again
     settings = site.service.settings
     moved = settings.model_copy(update={"database": settings.database.model_copy(update={"url": target})})
     assert verify(moved, None, no_bar).is_equal
-    # and there and back again
-    with opened(settings.database_url) as engine:
-        before = dump(engine)
-        wipe(engine)
-    assert move(moved, settings.database_url, no_bar).is_exact
-    assert contents(settings.database_url) == before
+    wipe(site.service.store.engine)
+    assert move(moved, site.url, no_bar).is_exact
+    assert dump(site.service.store.engine) == before
 
 
-def test_an_id_that_was_given_is_not_given_again(service, target):
+@DIRECTIONS
+def test_an_empty_site_is_copied_and_an_id_that_was_given_is_not_given_again(service, target):
     made = service()
-    (made.folders.inbox / "sales_data_20250601.csv").write_bytes(csv_bytes(SALES, SALES_ROWS))
+    assert move(made.settings, target, no_bar).is_exact
+    assert next_id(target) == 1
+    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
     made.drain()
     engine = made.store.engine
     with engine.begin() as connection:
@@ -126,12 +128,7 @@ def test_an_id_that_was_given_is_not_given_again(service, target):
     assert next_id(target) == 901
 
 
-def test_an_empty_site_is_copied(service, target):
-    made = service()
-    assert move(made.settings, target, no_bar).is_exact
-    assert next_id(target) == 1
-
-
+@DIRECTIONS
 def test_what_changed_since_is_copied(site, target):
     """Rows that went, came back, moved and stand in each other's way."""
     move(site.service.settings, target, no_bar)
@@ -150,8 +147,9 @@ def test_what_changed_since_is_copied(site, target):
     assert move(site.service.settings, target, no_bar).is_exact
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # the other end has both
-def test_damage_in_the_copy_is_mended(site, target):
+@TARGETS
+def test_damage_in_the_copy_is_mended(site_to_read, target):
+    site = site_to_read
     move(site.service.settings, target, no_bar)
     before = contents(target)
     damaged = 0
@@ -180,7 +178,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # the other end has both
+@TARGETS
 def test_what_comes_meanwhile_is_noticed(site, target):
     @contextlib.contextmanager
     def bar(of):
@@ -207,8 +205,9 @@ def test_the_same_database_is_refused(service):
                 step(url)
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # the other end has both
-def test_another_sites_database_is_refused(site, service, target):
+@TARGETS
+def test_another_sites_database_is_refused(site_to_read, target):
+    site = site_to_read
     move(site.service.settings, target, no_bar)
     cases: list[tuple[Callable[..., object], str]] = [
         (lambda c: c.execute(update(DELIVERIES).where(_C.id == 3).values(id=4_000)), "does not have"),
@@ -230,7 +229,7 @@ def test_another_sites_database_is_refused(site, service, target):
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # PostgreSQL has no such rows
+@ON_ONE  # PostgreSQL has no such rows
 def test_a_row_that_the_target_does_not_take_is_said(site, databases):
     url = databases.postgresql()
     live = LIVE["sales"]
@@ -240,8 +239,9 @@ def test_a_row_that_the_target_does_not_take_is_said(site, databases):
         move(site.service.settings, url, no_bar)
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # the other end has both
-def test_two_that_copy_at_once(site, target, monkeypatch):
+@TARGETS
+def test_two_that_copy_at_once(site_to_read, target, monkeypatch):
+    site = site_to_read
     put_in = copying._put_in
 
     def twice(*arguments):
@@ -258,75 +258,21 @@ def test_two_that_copy_at_once(site, target, monkeypatch):
 # ---- as a command
 
 
-MANY = 120_000
-
-
-def numbered(engine, count):
-    """Rows of sales, and rejects, of one delivery."""
-    first = (1 << LINE_BITS) + 2
-    recursive = f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count - 1})"
-    with engine.begin() as connection:
-        for table, columns, values in (
-            (
-                LIVE["sales"].name,
-                "id, date, product_id, channel, quantity_sold, revenue, customer_segment, fulfillment_method",
-                f"{first} + i, '2025-06-01 00:00:00', 'P', 'pos', 1, i + 0.25, 'regular', 'warehouse'",
-            ),
-            (
-                REJECTS.name,
-                "id, column_name, value, reason, message, raw",
-                f"{first} + i, 'channel', 'x', 'bad_enum', 'no', 'raw'",
-            ),
-        ):
-            cast = values.replace("'2025-06-01 00:00:00'", "CAST('2025-06-01 00:00:00' AS TIMESTAMP)")
-            chosen = cast if engine.dialect.name == "postgresql" else values
-            connection.execute(text(f"INSERT INTO {table} ({columns}) {recursive} SELECT {chosen} FROM n"))
-
-
-def count(engine, table):
-    with engine.connect() as connection:
-        return connection.execute(select(func.count()).select_from(table)).scalar_one()
-
-
+@pytest.mark.parametrize(
+    ("database_kind", "target"),
+    [pytest.param("sqlite", "postgresql", marks=_POSTGRES)],  # every direction: tests/soak
+    indirect=True,
+)
 def test_a_kill_in_the_middle_and_on_it_goes(service, target, tmp_path):
     made = service()
-    (made.folders.inbox / "sales_data_20250601.csv").write_bytes(csv_bytes(SALES, SALES_ROWS[:1]))
-    made.drain()
-    with made.store.engine.begin() as connection:
-        connection.execute(delete(LIVE["sales"]))
-    numbered(made.store.engine, MANY)
-    env = environment(tmp_path / "data", made.settings.database_url)
-    arguments = ("rebuild", "--into", target, "--json")
-    live = LIVE["sales"]
-    kills = 0
-    with opened(target) as engine:
-        for stage in (lambda: count(engine, REJECTS) > 0, lambda: count(engine, live) > 0):
-            process = subprocess.Popen(
-                command(*arguments),
-                env=env,
-                cwd=tmp_path,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            deadline = time.monotonic() + 60
-            while not stage() and process.poll() is None and time.monotonic() < deadline:
-                pass
-            process.send_signal(signal.SIGKILL)
-            kills += process.wait() == -signal.SIGKILL
-            assert count(engine, live) < MANY
-        assert kills == 2
-        there = count(engine, live) + count(engine, REJECTS)
-    done = run_cli(*arguments, env=env, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["exact"]
-    copied = {table["table"]: table["copied"] for table in found["tables"]}
-    assert copied[live.name] + copied[REJECTS.name] == 2 * MANY - there
-    assert contents(target) == dump(made.store.engine)
+    one_delivery(made, sales=60_000, rejects=100)
+    killed_and_resumed(made, target, tmp_path, LIVE["sales"])
 
 
-def test_the_command(site, databases, tmp_path):
-    env = environment(tmp_path / "data", site.service.settings.database_url)
+@ON_ONE  # what it does is the same on both; see above
+def test_the_command(site_to_read, tmp_path):
+    site = site_to_read
+    env = environment(site.service.folders.data_dir, site.url)
     new = f"sqlite:///{tmp_path}/new/moved.db"
 
     def run(*arguments):
@@ -342,12 +288,8 @@ def test_the_command(site, databases, tmp_path):
     assert new in done.stdout
     assert contents(new) == dump(site.service.store.engine)
     for arguments, status, message in (
-        ((), 2, "say --verify, or --into URL"),
-        (("--verify", "--into", new), 2, "say --verify, or --into URL"),
-        (("--verify", "--dry-run"), 2, "--dry-run goes with --into"),
-        (("--into", new, "--scratch", "."), 2, "--scratch goes with --verify"),
         (("--into", "mysql://somebody:secret@there/x"), 2, "mysql://"),
-        (("--into", site.service.settings.database_url), 1, "the site has now"),
+        (("--into", site.url), 1, "the site has now"),
         (("--into", "postgresql://u:secret@127.0.0.1:1/x"), 69, "does not answer"),
     ):
         failed = run(*arguments)
@@ -357,9 +299,28 @@ def test_the_command(site, databases, tmp_path):
         assert "Traceback" not in failed.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_leaves_nothing_behind(site, tmp_path, number):
-    env = environment(tmp_path / "data", site.service.settings.database_url)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say --verify, or --into URL"),
+        (["--verify", "--into", "sqlite:///new.db"], "say --verify, or --into URL"),
+        (["--verify", "--dry-run"], "--dry-run goes with --into"),
+        (["--into", "sqlite:///new.db", "--scratch", "."], "--scratch goes with --verify"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments, message):
+    with pytest.raises(click.UsageError, match=message):
+        cli.main(["rebuild", *arguments], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("database_kind", "number"),
+    [("sqlite", signal.SIGTERM), pytest.param("postgresql", signal.SIGINT, marks=_POSTGRES)],
+    indirect=["database_kind"],
+)
+def test_a_signal_leaves_nothing_behind(site_to_read, tmp_path, number):
+    site = site_to_read
+    env = environment(site.service.folders.data_dir, site.url)
     work = site.service.folders.work
     process = subprocess.Popen(
         command("rebuild", "--verify"), env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True

@@ -3,16 +3,23 @@
 import csv
 import gzip
 import io
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import zstandard
+from conftest import Databases, make_settings, serving
 from sqlalchemy import select
 
 from daemon import hands
 from daemon.service import Service
+from daemon.store import Store
 from daemon.store.schema import DELIVERIES
-from support.files import DEMAND, INVENTORY, SALES, SALES_WITH_TRANSACTION, csv_bytes, drop
+from support.dump import dump
+from support.files import DEMAND, INVENTORY, SALES, SALES_WITH_TRANSACTION, csv_bytes, drop, tree
 
 APPENDS = {"sales": {"patterns": [r"sales_data_(?P<date>\d{8})(?:_(?P<suffix>\w+))?", "till_log"]}}
 """Patterns with a feed that appends: `till_log.csv` has no date."""
@@ -30,11 +37,16 @@ class Site:
     """Drops files and does what operators do.
 
     Attributes:
-        service: makes services.
+        service: the daemon's work on it.
     """
 
-    def __init__(self, make: Callable[..., Service]) -> None:
-        self.service = make(feeds=APPENDS)
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    @property
+    def url(self) -> str:
+        """Of its database."""
+        return self.service.settings.database_url
 
     def ledger(self) -> list[Row]:
         """All rows of the ledger."""
@@ -71,10 +83,60 @@ class Site:
         self.service.drain()
         return self.ledger()[-1]
 
+    def everything(self) -> tuple[Any, Any]:
+        """All tables, and all files."""
+        return dump(self.service.store.engine), tree(self.service.folders.data_dir)
 
-def full_site(make: Callable[..., Service]) -> Site:
+
+@contextmanager
+def site_at(data: Path, url: str) -> Iterator[Site]:
+    """The site in a folder and a database; in the end nobody is connected to that."""
+    store = Store.open(url)
+    try:
+        with serving(make_settings(data, url, feeds=APPENDS), store) as service:
+            yield Site(service)
+    finally:
+        store.close()
+
+
+class Sites:
+    """Copies of one site for each kind of database, which takes its seconds to make and is made when it is asked for."""
+
+    def __init__(self, databases: Databases, folder: Path) -> None:
+        self._databases = databases
+        self._folder = folder
+        self._originals: dict[str, tuple[Path, str]] = {}
+
+    @contextmanager
+    def copy(self, kind: str, folder: Path) -> Iterator[Site]:
+        """A site of its own in a folder."""
+        original, database = self._original(kind)
+        data = shutil.copytree(original, folder / "data", symlinks=True)
+        with site_at(data, self._databases.make(kind, folder, database)) as site:
+            yield site
+
+    @contextmanager
+    def to_read(self, kind: str, folder: Path) -> Iterator[Site]:
+        """A site for several tests, none of which may change anything."""
+        with self.copy(kind, folder) as site:
+            self._databases.keep(site.url)
+            before = site.everything()
+            yield site
+            assert site.everything() == before, "a test changed the site that is only to be read"
+
+    def _original(self, kind: str) -> tuple[Path, str]:
+        if kind not in self._originals:
+            folder = Path(mkdtemp(prefix=kind, dir=self._folder))
+            url = self._databases.make(kind, folder)
+            self._databases.keep(url)
+            with site_at(folder / "data", url) as site:
+                fill(site)
+            self._originals[kind] = folder / "data", url
+        return self._originals[kind]
+
+
+def fill(site: Site) -> None:
     """Every kind of delivery: partial and fixed, corrected, unloaded, duplicate, refused, forced, extended, shadowed."""
-    site = Site(make)
     first = site.deliver("sales_data_20250601.csv", csv_bytes(SALES, [*_GOOD, *_BAD]))
     site.fix(first, line_8={"channel": "pos"}, line_9={"quantity_sold": "two"})
     second = csv_bytes(SALES, _GOOD[:3])
@@ -134,4 +196,3 @@ def full_site(make: Callable[..., Service]) -> Site:
     )
     content = csv_bytes(DEMAND, [signals[0].replace("high", "medium"), "2025-06-02,Z-9,high,,,,,"])
     site.deliver("demand_data_20250602.csv.zst", zstandard.compress(content))
-    return site
