@@ -59,16 +59,15 @@ class Unloaded:
     back: tuple[int, ...] = ()
 
 
-def can_be_retried(row: Row, folders: Folders) -> bool:
-    """Whether a delivery was refused, or taken out, and its file still lies in ``errors/``."""
+def can_be_retried(row: Row, store: Store, folders: Folders) -> bool:
+    """Whether a delivery was refused, or taken out, and its file still lies in ``errors/``, perhaps corrected."""
     path = row["archive_path"]
     return (
         row["status"] in ("failed", "unloaded")
         and bool(path)
         and str(path).startswith("errors/")
         and (folders.data_dir / path).is_file()
-        # another refused file may have got the name since
-        and row["sha256"] in (None, sha256_of(folders.data_dir / path))
+        and store.last_filed_at(path) == row["id"]  # another refused file may have got the name since
     )
 
 
@@ -88,14 +87,18 @@ def retry(row: Row, store: Store, folders: Folders, *, force: bool) -> Retried:
     file = row["file_name"]
     if row["status"] not in ("failed", "unloaded"):
         raise CannotRetry(f"delivery {row['id']} ({file}) was not refused: its status is {row['status']}")
-    if not can_be_retried(row, folders):
+    if not can_be_retried(row, store, folders):
         raise CannotRetry(f"the file of delivery {row['id']} ({file}) is not in errors/ any more")
     details = row["error_details"] or {}
     reason = str(details.get("reason", row["status"]))
     forced = force and (reason in FORCEABLE or row["status"] == "unloaded")
+    path = folders.data_dir / row["archive_path"]
+    if forced and sha256_of(path) != row["sha256"]:
+        raise CannotRetry(
+            f"{path} was changed since it was refused: retry it without --force, so that it is judged as it is now"
+        )
     if forced:
         store.force(row["id"])
-    path = folders.data_dir / row["archive_path"]
     name = archive.first_name(row)
     target = folders.inbox / name
     # a manifest comes along; a file that is forced has been looked at by a person, and would be refused again

@@ -96,7 +96,8 @@ def _judgement(verdict: Any) -> Iterator[str]:
         yield f"begins with the bytes of delivery {verdict.extends}: only what follows is loaded"
     if verdict.rows or verdict.rejected or verdict.known:
         known = f", {verdict.known:,} loaded before" if verdict.known else ""
-        yield f"{verdict.rows:,} rows to load, {verdict.rejected:,} rejects{known}"
+        rows = f"{verdict.rows:,} rows{' to load' if verdict.duplicate_of is None else ''}"
+        yield f"{rows}, {verdict.rejected:,} rejects{known}"
 
 
 def _printable(line: str) -> str:

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from daemon.errors import DatabaseUnavailable
 from daemon.files import Folders
-from daemon.hands import can_be_retried
 from daemon.inbox import Inbox
 from daemon.logs import display_name
 from daemon.reading import Rules
@@ -78,8 +77,9 @@ def in_errors(store: Store, folders: Folders) -> list[Mapping[str, Any]]:
     Raises:
         OSError: ``errors/`` cannot be looked into.
     """
-    last = {row["archive_path"]: row for row in store.refused() if can_be_retried(row, folders)}
-    return sorted(last.values(), key=lambda row: int(row["id"]))
+    last = {row["archive_path"]: row for row in store.refused()}  # a name may have been given again
+    lying = (row for path, row in last.items() if path and (folders.data_dir / path).is_file())
+    return sorted(lying, key=lambda row: int(row["id"]))
 
 
 def _count(store: Store, folders: Folders) -> Counter[str] | None:

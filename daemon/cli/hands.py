@@ -69,7 +69,7 @@ def _refused(
         if not rows:
             failed.append(unknown)
             continue
-        yield next((row for row in rows if can_be_retried(row, folders)), rows[0])
+        yield next((row for row in rows if can_be_retried(row, store, folders)), rows[0])
 
 
 @click.command()

@@ -227,6 +227,11 @@ def refused(connection: Connection) -> list[Mapping[str, Any]]:
     return [dict(row) for row in connection.execute(found).mappings()]
 
 
+def last_filed_at(connection: Connection, archive_path: str) -> int | None:
+    """The latest delivery whose file was filed at a place."""
+    return connection.execute(select(func.max(_C.id)).where(_C.archive_path == archive_path)).scalar()
+
+
 def force(connection: Connection, delivery_id: int, at: datetime | None) -> None:
     """Notes that an operator wants a refused file loaded when its bytes come again, or (None) that not."""
     connection.execute(update(DELIVERIES).where(_C.id == delivery_id).values(forced_at=at))

@@ -172,6 +172,11 @@ class Store:
         with self._reading() as connection:
             return ledger.refused(connection)
 
+    def last_filed_at(self, archive_path: str) -> int | None:
+        """The latest delivery whose file was filed at a place below the data folder."""
+        with self._reading() as connection:
+            return ledger.last_filed_at(connection, archive_path)
+
     def force(self, delivery_id: int, *, forced: bool = True) -> None:
         """Lets a refused file in when its bytes come again, however much it shrinks or lacks; or takes that back."""
         with self._writing() as connection:

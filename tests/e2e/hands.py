@@ -98,7 +98,7 @@ def _shrink(service: Service, place: Place, name: str) -> tuple[str, ...]:
 
 def _forced(service: Service, name: str) -> None:
     refused = next(row for row in drained(service) if row["file_name"] == name and row["status"] == "failed")
-    if hands.can_be_retried(refused, service.folders):
+    if hands.can_be_retried(refused, service.store, service.folders):
         hands.retry(refused, service.store, service.folders, force=True)
     *_, last = [row for row in drained(service) if row["file_name"] == name]
     assert (last["status"], last["records_successful"], last["retry_of"]) == ("success", 2, refused["id"])

@@ -375,3 +375,18 @@ def test_a_name_that_waits_is_not_overwritten(service):
         hands.retry(refused, service().store, service().folders, force=False)
     assert (service().folders.inbox / NAME).read_bytes() == b"newer"
     assert (service().folders.errors / NAME).read_bytes() == b"nothing\n"
+
+
+def test_a_refused_file_that_was_corrected_where_it_lies_is_retried_but_not_forced(service):
+    refused = deliver(
+        service, NAME, csv_bytes(SALES, [SALES_ROWS[0], *["2025-06-01,A-1,shop,1,1.00,,,,"] * 11])
+    )
+    made = service()
+    path = made.folders.data_dir / refused["archive_path"]
+    path.write_bytes(path.read_bytes().replace(b"shop", b"pos"))
+    with pytest.raises(hands.CannotRetry, match="was changed since"):
+        hands.retry(refused, made.store, made.folders, force=True)
+    hands.retry(refused, made.store, made.folders, force=False)
+    made.drain()
+    assert ledger(made)[-1]["status"] == "success"
+    assert list(made.folders.errors.iterdir()) == []

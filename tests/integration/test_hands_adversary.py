@@ -561,7 +561,7 @@ def test_what_was_tried_again_in_vain_is_forced_by_its_newest_delivery(service):
     hands.retry(held, made.store, made.folders, force=False)
     made.drain()
     for row in made.store.refused():
-        if hands.can_be_retried(row, made.folders):
+        if hands.can_be_retried(row, made.store, made.folders):
             hands.retry(row, made.store, made.folders, force=True)
     service().drain()
     assert ledger(made)[-1]["status"] == "success"

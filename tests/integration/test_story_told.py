@@ -23,6 +23,7 @@ from test_loads import SALES_ROWS, deliver
 from daemon import hands
 from daemon.difference import Difference
 from daemon.follow import WATCHED, Follower
+from daemon.listing import _rejects
 from daemon.render_story import story_text
 from daemon.service import Service
 from daemon.store import history
@@ -112,12 +113,62 @@ def test_a_refused_delivery(service: Make) -> None:
     found = story(service, NAME)
     assert (found["status"], found["reason"]) == ("failed", "missing_column")
     assert found["places"]["reason_file_is_there"]
-    assert commands(found) == [f"stockgrip check errors/{NAME}", f"mv errors/{NAME} live_feeds/"]
+    assert commands(found) == [f"stockgrip check errors/{NAME}", "stockgrip retry 1"]
     (service().folders.errors / NAME).unlink()
     found = story(service, NAME)
     assert not found["places"]["file_is_there"]
-    assert "(not there any more)" in story_text(told(service, NAME))
-    assert commands(found) == []
+    text = story_text(told(service, NAME))
+    assert f"errors/{NAME} (not there any more)" in text
+    assert f"{NAME}.reason.txt (left over: " in text
+    assert commands(found) == [f"rm errors/{NAME}.reason.txt"]
+
+
+def test_a_refused_delivery_whose_correction_was_loaded(service: Make) -> None:
+    deliver(service, NAME, b"date,product\n1,2\n")
+    made = service()
+    hands.retry(made.store.delivery(1) or {}, made.store, made.folders, force=False)
+    (made.folders.inbox / NAME).unlink()
+    assert deliver(service, NAME, GOOD)["id"] == 2
+    found = story(service, 1)
+    assert ids(found["loaded_later"]) == [2]
+    assert commands(found) == ["stockgrip explain 2"]
+    assert "Nothing: delivery 2, of the same name, was loaded after it:" in story_text(told(service, 1))
+    newest = told(service, NAME)
+    assert [(each["delivery"], each["reason"]) for each in newest["older"]] == [(1, "missing_column")]
+    assert "failed (missing_column)" in story_text(newest)
+
+
+def test_a_file_that_was_read_and_refused_has_no_rows_of_its_own(service: Make) -> None:
+    rows = [*SALES_ROWS, *[BAD] * 20]
+    deliver(service, NAME, csv_bytes(SALES, rows))
+    text = story_text(told(service, NAME))
+    assert f"{len(rows)} rows read, none loaded" in text
+    assert "Rejects: 20" in text
+    made = service()
+    (line,) = made.store.ask(lambda connection: history.page(connection, Wanted(), 0))
+    assert _rejects(line) == "20"
+
+
+def test_columns_that_nobody_knows_are_told(service: Make) -> None:
+    lines = GOOD.decode().splitlines()
+    content = "\n".join([f"{lines[0]},promo", *(f"{line},x" for line in lines[1:])]) + "\n"
+    row = deliver(service, NAME, content.encode())
+    assert row["status"] == "success"
+    assert story(service, NAME)["unknown_columns"] == ["promo"]
+    assert "columns that the feed does not know, not loaded: promo" in story_text(told(service, NAME))
+
+
+def test_a_cut_off_file_that_waits_is_not_to_be_loaded(service: Make) -> None:
+    made = service()
+    made.folders.make()
+    for content in (GOOD[:-5], GOOD + b"\0" * 16):
+        drop(made.folders.inbox, NAME, content)
+        found = told(service, NAME)
+        text = story_text(found)
+        assert "may have broken off" in text
+        assert "Ask the sender to send the file again" in text
+        assert f"{made.settings.settle.grace_seconds:g} s" in text
+        assert "drain" not in text
 
 
 def test_rejects_of_a_refused_delivery_are_told_from_the_ledger(service: Make) -> None:
@@ -132,7 +183,10 @@ def test_an_unroutable_delivery(service: Make) -> None:
     deliver(service, "sales 2025.csv", GOOD)
     found = story(service, "sales 2025.csv")
     assert (found["feed"], found["reason"]) == (None, "unroutable")
-    assert commands(found) == ["mv 'errors/sales 2025.csv' live_feeds/NEW_NAME.csv"]
+    assert commands(found) == [
+        "mv 'errors/sales 2025.csv' live_feeds/NEW_NAME.csv",
+        "rm 'errors/sales 2025.csv.reason.txt'",
+    ]
 
 
 def test_duplicates_know_each_other(service: Make) -> None:
@@ -230,7 +284,7 @@ def test_an_unloaded_delivery(service: Make) -> None:
     assert (found["status"], found["unloaded_why"]) == ("unloaded", "wrong store")
     assert found["places"]["file"] == f"errors/{NAME}"
     assert commands(found) == [f"stockgrip retry {new}"]
-    assert "unloaded: wrong store" in story_text(told(service, new))
+    assert 'unloaded ("wrong store"): its rows' in story_text(told(service, new))
     assert story(service, old)["superseded_by"] == []
 
 

@@ -90,6 +90,10 @@ def test_a_cropped_text_fits_and_keeps_both_ends(text: str, room: int) -> None:
         assert found[-1] == text[-1]
 
 
+def test_of_a_cropped_name_the_date_stays() -> None:
+    assert terminal.cropped("sales_data_20250630.csv", 19) == "sales_…20250630.csv"
+
+
 @given(st.text("ab 語é/_-", max_size=300), st.integers(24, 90))
 def test_wrapped_lines_fit(text: str, columns: int) -> None:
     lines = terminal.wrapped(text, columns, "  05:51:46  ")
@@ -174,7 +178,9 @@ def test_notes() -> None:
         note(row(1, status="failed", error_details={"reason": "shrunk"}, forced_at=NOW)) == "shrunk, forced"
     )
     assert note(row(9, fixes=3)) == "fixes 3"
-    assert note(row(9, fixes=3, status="duplicate", duplicate_of=3)) == "duplicate of 3"
+    assert note(row(9, fixes=3, status="duplicate", duplicate_of=3)) == "rejects of 3, unchanged"
+    assert note(row(9, error_details={"unknown_columns": ["promo"]})) == "unknown column promo"
+    assert note(row(9, error_details={"unknown_columns": ["a", "b"]})) == "2 unknown columns"
     assert note(row(9, retry_of=3, supersedes=[1, 2])) == "corrects 1, corrects 2, retry of 3"
 
 
@@ -191,9 +197,12 @@ def story(**changes: object) -> dict[str, object]:
         "rejects_file": "errors/a b.csv.rejects.csv",
         "rejects_file_is_there": True,
         "rejects_file_in_inbox": False,
+        "reason_file": "errors/a b.csv.reason.txt",
+        "reason_file_is_there": True,
     }
     facts = {
         "delivery": 57,
+        "file": "a b.csv",
         "status": "failed",
         "reason": "missing_column",
         "remedy": "Correct the header.",
@@ -201,6 +210,7 @@ def story(**changes: object) -> dict[str, object]:
         "duplicate_of": [],
         "fixes": [],
         "retried_by": [],
+        "loaded_later": [],
         "forced": None,
         "rejects": [],
         "rejects_open": 0,
@@ -222,17 +232,31 @@ def commands(**changes: object) -> list[str]:
 def test_commands_can_be_pasted() -> None:
     assert commands() == [
         "stockgrip check 'data/errors/a b.csv'",
-        "mv 'data/errors/a b.csv' data/live_feeds/",
+        "stockgrip retry 57",
     ]
-    elsewhere = next_steps(story(), Folders(Path("/srv/data")), Path("/root"))
-    assert elsewhere[-1]["command"] == "mv '/srv/data/errors/a b.csv' /srv/data/live_feeds/"
+    elsewhere = next_steps(story(reason="unroutable"), Folders(Path("/srv/data")), Path("/root"))
+    assert elsewhere[0]["command"] == "mv '/srv/data/errors/a b.csv' /srv/data/live_feeds/NEW_NAME.csv"
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"reason": "shrunk"}, ["stockgrip check 'data/errors/a b.csv'", "stockgrip retry --force 57"]),
-        ({"reason": "unroutable"}, ["mv 'data/errors/a b.csv' data/live_feeds/NEW_NAME.csv"]),
+        (
+            {"reason": "unroutable"},
+            [
+                "mv 'data/errors/a b.csv' data/live_feeds/NEW_NAME.csv",
+                "rm 'data/errors/a b.csv.reason.txt'",
+            ],
+        ),
+        ({"places": {"file_is_there": False}}, ["rm 'data/errors/a b.csv.reason.txt'"]),
+        (
+            {
+                "places": {"file_is_there": False, "reason_file_is_there": False},
+                "loaded_later": [{"delivery": 60, "file": "a b.csv"}],
+            },
+            ["stockgrip explain 60"],
+        ),
         ({"reason": "encoding"}, ["stockgrip retry 57"]),
         ({"reason": "empty"}, []),
         ({"status": "unloaded"}, ["stockgrip retry 57"]),
@@ -262,6 +286,14 @@ def test_the_exact_command(changes: dict[str, object], expected: list[str]) -> N
             "Nothing yet: a file of this name is being worked on",
         ),
         ({"places": {"file_is_there": False}}, "errors/a b.csv is not there any more"),
+        (
+            {"places": {"file_is_there": False}, "loaded_later": [{"delivery": 60, "file": "a b.csv"}]},
+            "Nothing: delivery 60, of the same name, was loaded after it:",
+        ),
+        (
+            {"places": {"file_is_there": False}, "loaded_later": [{"delivery": 60, "file": "b.csv"}]},
+            "Nothing: delivery 60, of the same slot, was loaded after it:",
+        ),
         (
             {"status": "partial", "rejects_open": 1, "places": {"rejects_file_is_there": False}},
             "Its rejects file errors/a b.csv.rejects.csv is not there any more",
