@@ -6,7 +6,7 @@ from pathlib import Path
 from daemon import claims
 from daemon.claims import Claim
 from daemon.files import Folders, move
-from daemon.probe import read_manifest
+from daemon.inbox.probe import read_manifest
 from handlers.manifest import ENDINGS, MANIFESTS, Manifest
 
 _NOT_WORTH_KEEPING = 64  # bytes; a longer marker is not looked into

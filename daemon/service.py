@@ -19,13 +19,13 @@ from daemon import claims
 from daemon.claims import Claim
 from daemon.errors import ConfigError, DatabaseUnavailable, OutcomeUnknown, TransientError
 from daemon.events import Event
-from daemon.evidence import Expectations
 from daemon.faults import world
 from daemon.files import Folders, Rights
 from daemon.filesystems import raise_if_apart
 from daemon.flag import Flag
 from daemon.hands import finish_unloads
 from daemon.inbox import Inbox
+from daemon.inbox.evidence import Expectations
 from daemon.ingest import StillWritten, ingest
 from daemon.logs import bound, display_name, emit
 from daemon.outcomes import Duplicate, Loaded, Outcome, Refused

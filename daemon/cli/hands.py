@@ -59,7 +59,7 @@ def _refused(
     """The rows that are meant; what is not known is added to ``failed``."""
     from daemon.hands import can_be_retried  # noqa: PLC0415
     from daemon.status import in_errors  # noqa: PLC0415
-    from daemon.which import deliveries_of  # noqa: PLC0415
+    from daemon.story.which import deliveries_of  # noqa: PLC0415
 
     if not deliveries:
         yield from in_errors(store, folders)
@@ -88,7 +88,7 @@ def unload(config: Path | None, delivery: str, why: str, yes: bool, as_json: boo
     from daemon.files import Folders  # noqa: PLC0415
     from daemon.hands import unload as take_out  # noqa: PLC0415
     from daemon.store.unload import CannotUnload  # noqa: PLC0415
-    from daemon.which import deliveries_of  # noqa: PLC0415
+    from daemon.story.which import deliveries_of  # noqa: PLC0415
 
     with opened(config) as (settings, store):
         folders = Folders(settings.data_dir)

@@ -55,8 +55,8 @@ def explain(config: Path | None, what: str, every: bool, as_json: bool) -> int:
     NAME is a file's name as it was delivered, or its path in live_feeds/, processed/ or errors/; the path of a rejects
     file or of a reason.txt stands for the delivery it belongs to. ID is a delivery's number, as `stockgrip log` shows it.
     """
-    from daemon.render_story import story_text  # noqa: PLC0415
-    from daemon.story import tell  # noqa: PLC0415
+    from daemon.story.tell import tell  # noqa: PLC0415
+    from daemon.story.text import story_text  # noqa: PLC0415
 
     with opened(config) as (settings, store):
         told = tell(what, settings, store, Path.cwd(), every=every, config=config)
@@ -113,10 +113,10 @@ def log(
     """
     from zoneinfo import ZoneInfo  # noqa: PLC0415
 
-    from daemon.listing import Listing  # noqa: PLC0415
     from daemon.logs import display_name  # noqa: PLC0415
-    from daemon.moments import NotAMoment, moment  # noqa: PLC0415
     from daemon.store import history  # noqa: PLC0415
+    from daemon.story.listing import Listing  # noqa: PLC0415
+    from daemon.story.moments import NotAMoment, moment  # noqa: PLC0415
 
     with opened(config) as (settings, store):
         zone, now = ZoneInfo(settings.timezone), datetime.now(UTC)
@@ -158,7 +158,7 @@ def _follow(
 ) -> None:
     """Prints what comes and what changes, until Ctrl-C or until nobody reads any more."""
     from daemon.errors import DatabaseUnavailable  # noqa: PLC0415
-    from daemon.follow import Follower  # noqa: PLC0415
+    from daemon.story.follow import Follower  # noqa: PLC0415
 
     well = True
     try:

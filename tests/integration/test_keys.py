@@ -194,9 +194,9 @@ def test_retracting_everything_in_any_order_leaves_empty_tables(store, chosen, s
     wipe(store.engine)
     loaded = []
     for number, (feed, content) in enumerate(chosen):
-        loaded.append((feed, load(store, f"{feed}_data_20250601_{number}.csv", content).delivery_id))
+        loaded.append(load(store, f"{feed}_data_20250601_{number}.csv", content).delivery_id)
     random.Random(seed).shuffle(loaded)
-    for feed, delivery_id in loaded:
+    for delivery_id in loaded:
         store.unload(delivery_id, "")
     assert all(rows == [] for rows in dump(store.engine, ledger=False).values())
 

@@ -50,7 +50,9 @@ def shape(url: str) -> list[tuple[object, ...]]:
             found = connection.execute(SQLITE_SHAPE[0]).fetchall()
             indexes = connection.execute(SQLITE_SHAPE[1]).fetchall()
         # spaces are no difference, and SQLite computes on reading what PostgreSQL has to store
-        found += [(*row[:2], re.sub(r"\s+|(?<=[(),])|(?=[(),])", " ", row[2] or "").split()) for row in indexes]
+        found += [
+            (*row[:2], re.sub(r"\s+|(?<=[(),])|(?=[(),])", " ", row[2] or "").split()) for row in indexes
+        ]
     else:
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
             found = [row for query in PG_SHAPE for row in connection.execute(query).fetchall()]

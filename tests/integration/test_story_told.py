@@ -22,14 +22,14 @@ from test_loads import SALES_ROWS, deliver
 
 from daemon import hands
 from daemon.difference import Difference
-from daemon.follow import WATCHED, Follower
-from daemon.listing import _rejects
-from daemon.render_story import story_text
 from daemon.service import Service
 from daemon.store import history
 from daemon.store.history import Wanted
 from daemon.store.schema import DELIVERIES
-from daemon.story import tell
+from daemon.story.follow import WATCHED, Follower
+from daemon.story.listing import _rejects
+from daemon.story.tell import tell
+from daemon.story.text import story_text
 
 Make = Callable[..., Service]
 NAME = "sales_data_20250601.csv"

@@ -271,7 +271,11 @@ def test_event_that_comes_late_is_no_deafness(
     events._lock.acquire()
     try:
         (tmp_path / "aside").rename(watched.folder / "first")  # one event
-        until(lambda: not select.select([events._reader._inotify_fd], [], [], 0)[0], 5, "the thread waits for the lock")
+        until(
+            lambda: not select.select([events._reader._inotify_fd], [], [], 0)[0],
+            5,
+            "the thread waits for the lock",
+        )
         assert sent.turn()
         watched.clock.now += 100
     finally:

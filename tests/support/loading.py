@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, delete
 
-from daemon.reading import Kin, Reading, Rules, read_into
 from daemon.outcomes import Delivery, Dialect, Outcome
+from daemon.reading import Kin, Reading, Rules, read_into
 from daemon.settings import Settings
 from daemon.store import Store
 from daemon.store.schema import METADATA

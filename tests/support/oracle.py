@@ -39,7 +39,14 @@ _COLUMNS = {
 _INTEGERS = {"quantity_sold", "stock_level", "reserved_stock", "in_transit"}
 _MONEY = {"revenue", "competitor_price"}
 _SIGNALS = {"market_trend", "social_sentiment"}
-_WORDS = {"channel", "customer_segment", "fulfillment_method", "external_demand", "weather_factor", "event_impact"}
+_WORDS = {
+    "channel",
+    "customer_segment",
+    "fulfillment_method",
+    "external_demand",
+    "weather_factor",
+    "event_impact",
+}
 _TIMES = {"date", "last_reorder_date"}
 _E4, _E6 = Decimal(10_000), Decimal(1_000_000)
 
@@ -145,6 +152,10 @@ def _rows(feed: str, owner: str, content: bytes, rejected: set[int]) -> list[Row
 def _value(feed: str, column: str, text: str) -> Any:
     if not text:
         return _DEFAULTS[feed].get(column)
+    return _parsed(column, text)
+
+
+def _parsed(column: str, text: str) -> Any:
     if column in _INTEGERS:
         return int(text)
     if column in _MONEY:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import inbox as inbox_module
-from daemon.beside import ALONE_SECONDS
-from daemon.evidence import Expectations
+from daemon.inbox import folder as inbox_module
 from daemon.inbox import Inbox
+from daemon.inbox.beside import ALONE_SECONDS
+from daemon.inbox.evidence import Expectations
 from daemon.settings import Settings
 from handlers.band import Band, learn
 
@@ -65,7 +65,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         if event in ("delivery_waiting", "companion_alone"):
             lines.append((str(event), str(fields["file"]), str(fields.get("reason") or fields["belongs_to"])))
 
-    for module in (inbox_module, pytest.importorskip("daemon.beside")):
+    for module in (inbox_module, pytest.importorskip("daemon.inbox.beside")):
         monkeypatch.setattr(module, "emit", note)
     return lines
 

@@ -90,7 +90,9 @@ def cut_at(monkeypatch):
         monkeypatch.setattr(
             source,
             "_unpack",
-            lambda fd, compression, limits, chunk=size, end=None: original(fd, compression, limits, chunk, end),
+            lambda fd, compression, limits, chunk=size, end=None: original(
+                fd, compression, limits, chunk, end
+            ),
         )
 
     return cut_at

@@ -11,10 +11,10 @@ from rich.cells import cell_len
 
 from daemon import terminal
 from daemon.files import Folders
-from daemon.listing import Listing, note
-from daemon.moments import FORMS, NotAMoment, moment
-from daemon.next_steps import next_steps
 from daemon.store.history import STATUSES, Wanted
+from daemon.story.listing import Listing, note
+from daemon.story.moments import FORMS, NotAMoment, moment
+from daemon.story.next_steps import next_steps
 from handlers.reasons import FileReason
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """The story of a delivery behind ``stockgrip explain``: what the ledger and the folders know, put together.
 
-Nothing is changed. What is found is plain data with stable keys, for ``--json`` and for ``daemon.render_story``.
+Nothing is changed. What is found is plain data with stable keys, for ``--json`` and for ``daemon.story.text``.
 """
 
 import os
@@ -15,10 +15,10 @@ from typing import Any
 
 from daemon.files import Folders
 from daemon.logs import display_name
-from daemon.next_steps import Step, next_steps
 from daemon.settings import Settings
 from daemon.store import Store, history
-from daemon.waiting import waiting_file
+from daemon.story.next_steps import Step, next_steps
+from daemon.story.waiting import waiting_file
 from handlers.fixes import rejects_name
 from handlers.reasons import FileReason, RowReason
 

@@ -44,7 +44,7 @@ def next_steps(story: Mapping[str, Any], folders: Folders, here: Path) -> list[S
     """What to do, in order; one step that begins with "Nothing" if there is nothing to do.
 
     Args:
-        story: the facts, as ``daemon.story`` gathers them.
+        story: the facts, as ``daemon.story.tell`` gathers them.
         folders: the data folder.
         here: the current folder; paths below it are shown from there.
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 from rich.cells import cell_len
 
-from daemon.render_story import coloured_status
+from daemon.story.text import coloured_status
 from daemon.terminal import UNLIMITED, cropped, padded, printable, width, wrapped
 
 Row = Mapping[str, Any]

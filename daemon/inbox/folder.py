@@ -16,13 +16,23 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from daemon.beside import Beside
 from daemon.events import Event
-from daemon.evidence import GRACED, HELD, Expectations, Facts, Waiting, doubt, found, is_vouched_for, lacking
+from daemon.inbox.beside import Beside
+from daemon.inbox.evidence import (
+    GRACED,
+    HELD,
+    Expectations,
+    Facts,
+    Waiting,
+    doubt,
+    found,
+    is_vouched_for,
+    lacking,
+)
+from daemon.inbox.probe import has_lines, has_writer, open_to_look, tail_of
+from daemon.inbox.renames import Renames
 from daemon.logs import display_name, emit
 from daemon.outcomes import Arrival
-from daemon.probe import has_lines, has_writer, open_to_look, tail_of
-from daemon.renames import Renames
 from daemon.settings import CompleteWhen, Evidence, Settings, SettleSettings
 from daemon.source import stamp
 from handlers.manifest import belongs_to

@@ -7,14 +7,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from daemon.evidence import Expectations, lacking
 from daemon.files import Folders, sha256_of
+from daemon.inbox.evidence import Expectations, lacking
+from daemon.inbox.probe import has_writer, tail_of
 from daemon.logs import display_name
-from daemon.next_steps import Step, place, step
-from daemon.probe import has_writer, tail_of
 from daemon.reading import Rules
 from daemon.settings import Evidence, Settings
 from daemon.store import Store, history
+from daemon.story.next_steps import Step, place, step
 from handlers.errors import FileError
 from handlers.fixes import first_rejects_name
 from handlers.manifest import MANIFESTS, MARKERS, belongs_to

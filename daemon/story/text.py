@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from daemon.next_steps import is_leftover
+from daemon.story.next_steps import is_leftover
 from daemon.terminal import beginning, printable, slot_name, width, wrapped
 
 _WAITED = {

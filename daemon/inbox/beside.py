@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.events import Event
+from daemon.inbox.probe import read_manifest
 from daemon.logs import display_name, emit
-from daemon.probe import read_manifest
 from daemon.settings import Evidence, SettleSettings
 from daemon.source import stamp
 from handlers.errors import FileError

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from daemon.probe import Tail
+from daemon.inbox.probe import Tail
 from daemon.settings import EVIDENCE, CompleteWhen, Evidence, Settings
 from handlers.band import Band
 from handlers.errors import FileError

@@ -7,7 +7,7 @@ from typing import Any
 from daemon.files import Folders
 from daemon.logs import display_name
 from daemon.store import Store
-from daemon.story import look_up
+from daemon.story.tell import look_up
 
 
 def deliveries_of(word: str, store: Store, folders: Folders) -> tuple[list[Mapping[str, Any]], str]:
