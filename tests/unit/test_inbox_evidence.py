@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.inbox import folder as inbox_module
 from daemon.inbox import Inbox
+from daemon.inbox import folder as inbox_module
 from daemon.inbox.beside import ALONE_SECONDS
 from daemon.inbox.evidence import Expectations
 from daemon.settings import Settings
