@@ -28,11 +28,12 @@ from daemon.inbox import Inbox
 from daemon.inbox.evidence import Expectations
 from daemon.ingest import StillWritten, ingest
 from daemon.logs import bound, display_name, emit
-from daemon.outcomes import Duplicate, Loaded, Outcome, Refused
+from daemon.outcomes import Outcome
 from daemon.reading import Rules
 from daemon.settings import Settings
 from daemon.store import Store, is_worlds_fault
 from daemon.store.bands import Bands
+from daemon.summary import Summary
 from daemon.watch import Watcher
 from handlers.errors import FileError
 from handlers.reasons import FileReason
@@ -43,43 +44,6 @@ _REMEDY = {
     "host": "`stockgrip doctor` says what is wrong (disk space, permissions, mounts of the data folder); work resumes by itself",
 }
 _CLOCK_TOLERANCE = 5.0  # seconds that the wall clock may move against the steady one between two looks
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a run did."""
-
-    loaded: int = 0
-    partial: int = 0
-    duplicate: int = 0
-    refused: int = 0
-    rows_loaded: int = 0
-    rows_rejected: int = 0
-
-    @property
-    def deliveries(self) -> int:
-        """All of them."""
-        return self.loaded + self.partial + self.duplicate + self.refused
-
-    @property
-    def all_well(self) -> bool:
-        """Whether nothing was refused or rejected."""
-        return not (self.partial or self.refused)
-
-    def count(self, outcome: Outcome) -> None:
-        """Adds one delivery."""
-        match outcome:
-            case Loaded(counts=counts):
-                if outcome.partial:
-                    self.partial += 1
-                else:
-                    self.loaded += 1
-                self.rows_loaded += counts.loaded
-                self.rows_rejected += counts.rejected
-            case Duplicate():
-                self.duplicate += 1
-            case Refused():
-                self.refused += 1
 
 
 class _WhenAsked(stop_base):
