@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, CursorResult
 
+from daemon.store import aggregates
 from daemon.store.bulk import Manners
-from daemon.store.schema import DAILY, LINE_BITS
+from daemon.store.schema import LINE_BITS
 from daemon.store.staging import REJECTS, Stage, sql_kind
-from handlers.errors import FileError
-from handlers.feed import Additive, Feed, Fold, Snapshot, names
+from handlers.feed import Additive, Feed, Snapshot, names
 from handlers.fixes import FIXED_LINE
 
 _CHUNK = 50_000  # rows read back at a time
@@ -138,16 +138,10 @@ class Changes:
         """Brings the aggregate and ``products`` up to the rows."""
         match self.feed.daily:
             case Additive() as daily:
-                self._add(daily)
+                aggregates.add(self.connection, self.manners, daily, self._sums, self._touched)
             case Snapshot() as daily:
-                self._summarise_again(daily)
-        self._run(
-            f"INSERT INTO products (product_id, first_seen) SELECT product_id, MIN(day) FROM {self._touched}"
-            " GROUP BY product_id ON CONFLICT (product_id) DO UPDATE SET first_seen = excluded.first_seen"
-            " WHERE excluded.first_seen < products.first_seen"
-        )
-        if self._rows_went:
-            self._correct_products()
+                aggregates.summarise_again(self.connection, self.manners, self.feed, daily, self._touched)
+        aggregates.note_products(self.connection, self._touched, rows_went=self._rows_went)
 
     # ---- keys
 
@@ -257,7 +251,9 @@ class Changes:
         if isinstance(self.feed.daily, Snapshot):
             self._touch(self.feed.table, f"WHERE {where}")
             return
-        for part in chain.from_iterable(_summed(self.feed.daily, rows) for rows in self._read(where)):
+        for part in chain.from_iterable(
+            aggregates.summed(self.feed.daily, rows) for rows in self._read(where)
+        ):
             sums = part
             for measure in self.feed.daily.measures if sign < 0 else ():
                 place = sums.schema.get_field_index(measure)
@@ -265,7 +261,7 @@ class Changes:
             self._sums.append(sums)
 
     def _touch(self, table: str, where: str) -> None:
-        own = ", ".join(_without_day(self.feed.daily.keys))
+        own = ", ".join(aggregates.without_day(self.feed.daily.keys))
         self._run(
             f"INSERT INTO {self._touched} ({own}, day)"
             f" SELECT DISTINCT {own}, {self.manners.day('date')} FROM {table} {where}"
@@ -286,60 +282,6 @@ class Changes:
                     for column, values in zip(columns, zip(*rows, strict=True), strict=True)
                 }
             )
-
-    # ---- aggregates
-
-    def _add(self, daily: Additive) -> None:
-        if not self._sums:
-            return
-        sums = daily.merged(self._sums)
-        self.manners.insert(self.connection, self._touched, sums)
-        columns = ", ".join((*daily.keys, *daily.measures))
-        updates = ", ".join(f"{m} = {daily.table}.{m} + excluded.{m}" for m in daily.measures)
-        self._run(
-            f"INSERT INTO {daily.table} ({columns}) SELECT {columns} FROM {self._touched} WHERE true"
-            f" ON CONFLICT ({', '.join(daily.keys)}) DO UPDATE SET {updates}"
-        )
-        if pc.min(sums["rows"]).as_py() < 1:  # a sum that takes rows out may leave none
-            keys = ", ".join(daily.keys)
-            self._run(
-                f"DELETE FROM {daily.table} WHERE rows = 0 AND ({keys}) IN (SELECT {keys} FROM {self._touched})"
-            )
-
-    def _summarise_again(self, daily: Snapshot) -> None:
-        keys = _without_day(daily.keys)
-        own = ", ".join(keys)
-        touched = f"(SELECT DISTINCT {own}, day FROM {self._touched})"
-        self._run(f"DELETE FROM {daily.table} WHERE ({own}, day) IN (SELECT {own}, day FROM {self._touched})")
-        join = " AND ".join(f"l.{key} = t.{key}" for key in keys)
-        window = f"{', '.join(f'l.{key}' for key in keys)}, t.day"
-        lasts = {fold.of for fold in daily.folds if fold.how == "last"}
-        ranks = "".join(
-            f", ROW_NUMBER() OVER (PARTITION BY {window}, l.{of} IS NULL ORDER BY l.date DESC) AS {of}_rank"
-            for of in sorted(lasts)
-        )
-        # CROSS JOIN: SQLite then walks the touched keys and looks each up, whatever it believes of the tables' sizes
-        rows = (
-            f"SELECT t.day AS day, l.*{ranks} FROM {touched} t CROSS JOIN {self.feed.table} l"
-            f" WHERE {join} AND l.date >= t.day AND l.date < {self.manners.day_after('t.day')}"
-        )
-        measures = ", ".join(_fold(fold) for fold in daily.folds)
-        columns = ", ".join((*keys, "day", *(fold.name for fold in daily.folds)))
-        self._run(
-            f"INSERT INTO {daily.table} ({columns}) SELECT {own}, day, {measures} FROM ({rows}) ranked"
-            f" GROUP BY {own}, day"
-        )
-
-    def _correct_products(self) -> None:
-        """After rows went: the first day a product is still seen on, or no product."""
-        days = " UNION ALL ".join(
-            f"SELECT MIN(day) AS day FROM {table.name} WHERE product_id = products.product_id"
-            for table in DAILY.values()
-        )
-        touched = f"product_id IN (SELECT product_id FROM {self._touched})"
-        seen = f"(SELECT MIN(day) FROM ({days}) seen)"
-        self._run(f"DELETE FROM products WHERE {touched} AND {seen} IS NULL")
-        self._run(f"UPDATE products SET first_seen = {seen} WHERE {touched}")
 
     # ---- names
 
@@ -381,18 +323,6 @@ class Changes:
         return self.connection.exec_driver_sql(sql)
 
 
-def _summed(daily: Additive, rows: pa.Table) -> Iterator[pa.Table]:
-    """The rows' sums, in parts if they are too large to be added at once: they were loaded from several files."""
-    try:
-        yield daily.summarise(rows)
-    except FileError:
-        half = rows.num_rows // 2
-        if half == 0:
-            raise
-        yield from _summed(daily, rows.slice(0, half))
-        yield from _summed(daily, rows.slice(half))
-
-
 def _rows_of(delivery_id: int, row_id: str = "id") -> str:
     """SQL: a row is a delivery's."""
     first = delivery_id << LINE_BITS
@@ -403,19 +333,3 @@ def _in_force(row: str) -> str:
     """SQL: nothing supersedes the row's delivery."""
     superseded = f"SELECT 1 FROM data_ingestion_log d WHERE d.id = {row}.id >> {LINE_BITS} AND d.superseded_by IS NOT NULL"
     return f"NOT EXISTS ({superseded})"
-
-
-def _without_day(keys: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(key for key in keys if key != "day")
-
-
-def _fold(fold: Fold) -> str:
-    match fold.how:
-        case "last":
-            return f"MAX(CASE WHEN {fold.of}_rank = 1 THEN {fold.of} END)"
-        case "min":
-            return f"MIN({fold.of})"
-        case "sum":
-            return f"COALESCE(SUM({fold.of}), 0)"
-        case "count":
-            return f"COUNT({fold.of})"
