@@ -3,8 +3,8 @@
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +21,18 @@ def room(parent: Path) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     _clear(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    lock = _open(folder)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    # named before it is made, so that a signal in between leaves nothing
+    folder = parent / f"{_PREFIX}{secrets.token_hex(8)}"
+    lock: int | None = None
     try:
+        folder.mkdir(mode=0o700)
+        lock = _open(folder)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
 
 
 def _clear(parent: Path) -> None:

@@ -104,7 +104,10 @@ class KernelEvents:
         if event.mask & _LOST:
             self.lost = True
         elif event.name == self._canary_name:
-            self._canary.hear()
+            if (
+                event.mask & _K.IN_CREATE
+            ):  # its other events may be read late, when the next one is on its way
+                self._canary.hear()
             return
         elif event.name:
             self._note(os.fsdecode(event.name), event.mask)

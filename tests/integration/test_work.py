@@ -88,7 +88,7 @@ def test_no_statement_of_a_delivery_walks_through_a_table_that_grows(databases, 
 def grows(statement: str, detail: str) -> bool:
     """Whether a step of a query plan reads the whole of a table that grows with the history."""
     found = re.match(r"SCAN (\w+)", detail)
-    if found is None:
+    if found is None or detail.endswith("USING INDEX ix_data_ingestion_log_unfiled"):  # only what is in work
         return False
     names = {
         alias: table for table, alias in re.findall(r"(?:FROM|JOIN)\s+(\w+)\s+(?:AS\s+)?(\w+)", statement)

@@ -232,14 +232,16 @@ class TestProcessCsvFile:
 
 
 class TestWhatTheReadmePromises:
-    def test_corrected_rejects_under_a_suffix_of_their_own_are_added(self, pipeline, settings, inbox):
+    def test_corrected_rejects_join_their_file(self, pipeline, settings, inbox):
         pipeline.process_csv_file(written(inbox, "sales_data_20250115.csv", SALES + GOOD + BAD), "sales")
         (rejects,) = (settings.data_dir / "errors").iterdir()
         frame = pd.read_csv(rejects, dtype=str)
         frame["quantity_sold"] = "2"
-        corrected = inbox / "sales_data_20250115_fixed1.csv"
+        corrected = inbox / rejects.name
+        rejects.unlink()
         frame.to_csv(corrected, index=False)
         assert pipeline.process_csv_file(corrected, "sales")["status"] == "success"
+        assert rows(settings, "SELECT status FROM data_ingestion_log WHERE id = 1") == [("success",)]
         found = rows(settings, "SELECT product_id, quantity_sold FROM live_sales_data ORDER BY id")
         assert found == [("PER-0001", 2), ("PER-0002", 2)]
 

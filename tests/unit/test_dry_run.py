@@ -57,7 +57,7 @@ def test_bytes_that_are_loaded_are_a_duplicate(judged, store):
     assert (verdict.status, verdict.duplicate_of) == ("duplicate", outcome.delivery_id)
     assert verdict.all_well
     text = verdict_text(verdict, 80)
-    assert text.startswith(f"sales_data_20250602.csv: duplicate of delivery {outcome.delivery_id}\n")
+    assert text.startswith(f"sales_data_20250602.csv: duplicate of delivery {outcome.delivery_id} ({NAME})\n")
 
 
 def test_a_correction_shows_what_it_changes(judged, store):
@@ -66,7 +66,7 @@ def test_a_correction_shows_what_it_changes(judged, store):
     assert (verdict.status, verdict.all_well) == ("success", True)
     assert verdict_text(verdict, 80).splitlines() == [
         f"{NAME}: success",
-        "  feed sales, slot sales:2025-06-01:",
+        "  feed sales, slot sales:2025-06-01",
         "  utf-8, delimiter ,",
         "  3 rows to load, 0 rejects",
         f"  corrects delivery {outcome.delivery_id} (3 rows): 1 added, 1 removed, 1 changed, 1 as before",
