@@ -9,6 +9,7 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from support.process import clean_environment, environment, run_cli
@@ -133,3 +134,33 @@ def test_the_known_head_is_the_newest_migration():
     config.set_main_option("script_location", os.fspath(_SCRIPTS))
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_rejects_files_of_the_first_release_can_be_dropped_back(empty_urls):
+    engine = open_engine(empty_urls[0])
+    config = Config()
+    config.set_main_option("script_location", os.fspath(_SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for name, status, path in (
+            ("a.csv", "partial", "'processed/2025/07/a.12.csv'"),
+            ("b.csv", "success", "'processed/2025/07/b.csv'"),
+            ("c.csv", "partial", "NULL"),
+        ):
+            connection.exec_driver_sql(
+                "INSERT INTO data_ingestion_log (timestamp, file_name, status, claim, archive_path)"
+                f" VALUES ('2025-07-01 00:00:00', '{name}', '{status}', '{name}', {path})"
+            )
+    assert migrate(engine) is True
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT file_name, rejects_path FROM data_ingestion_log ORDER BY file_name"
+        ).fetchall()
+    engine.dispose()
+    assert [tuple(row) for row in found] == [
+        ("a.csv", "errors/a.12.csv.rejects.csv"),
+        ("b.csv", None),
+        ("c.csv", None),
+    ]
