@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from daemon.cli.shared import settings_of
+from daemon.cli.shared import json_option, say, settings_of
 
 
 @click.command()
@@ -17,6 +17,7 @@ from daemon.cli.shared import settings_of
 )
 @click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="The last business day.")
 @click.option("--corrupt", is_flag=True, help="Add files that are broken in many ways.")
+@json_option("Print the result as JSON.")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.pass_obj
 def sample(
@@ -26,6 +27,7 @@ def sample(
     seed: int,
     last_day: Any,
     corrupt: bool,
+    as_json: bool,
     directory: Path | None,
 ) -> int:
     """Write realistic sample files for all feeds into DIRECTORY [default: live_feeds/]."""
@@ -49,5 +51,9 @@ def sample(
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from error
-    click.echo(f"{len(written)} files written to {directory}")
+    say(
+        {"files": len(written), "directory": str(directory)},
+        lambda found: f"{found['files']} files written to {found['directory']}",
+        as_json=as_json,
+    )
     return 0
