@@ -41,7 +41,7 @@ test: $(STAMP) system-packages ## run the tests and report coverage; PYTEST_ARGS
 	raise SystemExit('no test ran' if ran < 1 else 0)"
 
 soak: $(STAMP) system-packages ## run the long tests: hundreds of kills on both databases (minutes)
-	SGTEST_SOAK=1 $(BIN)/pytest -m soak --timeout=7200 tests/soak tests/unit/test_terminal.py $(PYTEST_ARGS)
+	SGTEST_SOAK=1 $(BIN)/pytest -m soak --timeout=7200 tests/soak tests/unit/test_terminal.py tests/e2e/test_watcher.py $(PYTEST_ARGS)
 
 lint: $(STAMP) ## check style
 	$(BIN)/ruff check

@@ -107,6 +107,11 @@ def test_deaf_watcher_is_found_and_built_anew(sqlite_place: Place) -> None:
     place.assert_clean()
 
 
+@pytest.mark.soak
+@pytest.mark.skipif(
+    os.environ.get("SGTEST_SOAK") != "1",
+    reason="three real waits; with a clock of its own it is in test_watch.py: run `make soak`",
+)
 def test_three_strikes_lead_to_polling(sqlite_place: Place) -> None:
     place = sqlite_place
     daemon = place.run(settle__scan_seconds=SCAN_NEVER, settle__canary_seconds=0.5, settle__poll_seconds=0.3)
