@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 from daemon import companions
 from daemon.claims import Claim
 from daemon.difference import Difference
-from daemon.files import Folders, move, sha256_of, write_new
+from daemon.files import REASON_ENDING, Folders, move, sha256_of, write_new
 from daemon.logs import display_name
 from daemon.outcomes import Loaded, Outcome, Refused
 from daemon.rejects_file import rejects_csv
@@ -24,7 +24,6 @@ from handlers.route import EXTENSIONS
 
 Row = Mapping[str, Any]
 _LONGEST = 180  # bytes of a name, so that ours with an id and a companion's ending stay under 255
-_REASON = ".reason.txt"
 
 
 def file_away(
@@ -84,7 +83,7 @@ def take_back(folders: Folders, row: Row) -> str | None:
         next(candidates)  # the name of the rejects file, which is written anew
     # the name may have been given to another file, if somebody moved this one away
     if source is not None and sha256_of(source) == row["sha256"]:
-        target = _move_to_free_name(folders, source, folders.errors, candidates, _REASON)
+        target = _move_to_free_name(folders, source, folders.errors, candidates, REASON_ENDING)
         companions.move_along(source, target)
     else:  # moved before a crash, or removed
         places = (folders.errors / name for name in islice(candidates, 20))
@@ -92,7 +91,7 @@ def take_back(folders: Folders, row: Row) -> str | None:
         if moved is None:
             return None
         target = moved
-    write_new(folders.errors / f"{target.name}{_REASON}", [_reason_text(row).encode()])
+    write_new(folders.errors / f"{target.name}{REASON_ENDING}", [_reason_text(row).encode()])
     return target.relative_to(folders.data_dir).as_posix()
 
 
@@ -109,7 +108,7 @@ def first_name(row: Row) -> str:
 
 def reason_file(path: Path) -> Path:
     """What lies beside a refused file and says why."""
-    return path.with_name(f"{path.name}{_REASON}")
+    return path.with_name(f"{path.name}{REASON_ENDING}")
 
 
 def _move_to_free_name(
@@ -131,7 +130,7 @@ def _companion(outcome: Outcome, row: Row) -> str:
     """The ending of what lies beside a file in ``errors/``."""
     match outcome:
         case Refused():
-            return _REASON
+            return REASON_ENDING
         case Loaded() if outcome.partial and row["fixes"] is None:
             return rejects_name("")
         case _:

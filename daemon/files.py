@@ -12,6 +12,7 @@ from pathlib import Path
 
 from daemon.errors import ConfigError
 
+REASON_ENDING = ".reason.txt"  # of what lies in errors/ beside a refused file
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

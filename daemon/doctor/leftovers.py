@@ -9,12 +9,12 @@ from pathlib import Path
 from daemon.doctor.finding import Check, NotLooked, Remark, ok, warn
 from daemon.doctor.site import Site
 from daemon.doctor.words import listed, quoted, span
+from daemon.files import REASON_ENDING
 from daemon.inbox import Inbox
 
 AREA = "files"
 _MARGIN = 30.0  # seconds beyond which a file waits too long
 _A_DAY = 86_400.0
-_REASON = ".reason.txt"
 _SHOWN = 5
 
 
@@ -88,10 +88,12 @@ def _refused(site: Site) -> Iterator[Remark]:
     with os.scandir(errors) as entries:
         names = [e.name for e in entries if e.is_file(follow_symlinks=False) and not e.name.startswith(".")]
     rejects = [name for name in names if name.endswith(".rejects.csv")]
-    refused = [name for name in names if name not in rejects and not name.endswith(_REASON)]
+    refused = [name for name in names if name not in rejects and not name.endswith(REASON_ENDING)]
     waiting = refused + rejects
     orphans = sorted(
-        name for name in names if name.endswith(_REASON) and name.removesuffix(_REASON) not in refused
+        name
+        for name in names
+        if name.endswith(REASON_ENDING) and name.removesuffix(REASON_ENDING) not in refused
     )
     if orphans:
         yield warn(

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, CursorResult
 
 from daemon.store import aggregates
 from daemon.store.bulk import Manners
-from daemon.store.schema import LINE_BITS
+from daemon.store.schema import LINE_BITS, is_of
 from daemon.store.staging import REJECTS, Stage, sql_kind
 from handlers.feed import Additive, Feed, Snapshot, names
 from handlers.fixes import FIXED_LINE
@@ -97,7 +97,7 @@ class Changes:
 
     def supersede(self, delivery_id: int) -> None:
         """Lets a delivery's rows step back; call when the ledger says that it is superseded."""
-        mine = _rows_of(delivery_id)
+        mine = is_of(delivery_id)
         self._free(mine)
         self._move(self.feed.table, self._shadow, mine)
         self._revive()
@@ -105,18 +105,18 @@ class Changes:
     def reinstate(self, delivery_id: int) -> None:
         """Lets a delivery's rows count again; call when the ledger says that nothing supersedes it any more."""
         self._rows_went = True  # those of others may step back for them
-        self._admit(_rows_of(delivery_id, "s.id"))
+        self._admit(is_of(delivery_id, "s.id"))
 
     def retract(self, delivery_id: int) -> None:
         """Takes a delivery's rows and rejects out for good; rows that had stepped back for it return."""
-        self._retract(_rows_of(delivery_id))
-        self._run(f"DELETE FROM rejected_rows WHERE {_rows_of(delivery_id)}")
+        self._retract(is_of(delivery_id))
+        self._run(f"DELETE FROM rejected_rows WHERE {is_of(delivery_id)}")
 
     def retract_fixed(self, delivery_id: int, fix: int) -> None:
         """Takes out the rows of a delivery that ``fix`` brought; call before their rejects are marked open again."""
-        fixed = f"SELECT id FROM rejected_rows WHERE {_rows_of(delivery_id)} AND fixed_by = {fix}"
+        fixed = f"SELECT id FROM rejected_rows WHERE {is_of(delivery_id)} AND fixed_by = {fix}"
         self._retract(f"id IN ({fixed})")
-        self._run(f"DELETE FROM rejected_rows WHERE {_rows_of(fix)}")
+        self._run(f"DELETE FROM rejected_rows WHERE {is_of(fix)}")
 
     def _retract(self, mine: str) -> None:
         self._free(mine)
@@ -321,12 +321,6 @@ class Changes:
 
     def _run(self, sql: str) -> CursorResult[*tuple[Any, ...]]:
         return self.connection.exec_driver_sql(sql)
-
-
-def _rows_of(delivery_id: int, row_id: str = "id") -> str:
-    """SQL: a row is a delivery's."""
-    first = delivery_id << LINE_BITS
-    return f"{row_id} BETWEEN {first} AND {first + 2**LINE_BITS - 1}"
 
 
 def _in_force(row: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult
 
 from daemon.difference import KINDS, Difference, Example, Kind, Total, money
-from daemon.store.schema import LINE_BITS, MONEY_PLACES
+from daemon.store.schema import MONEY_PLACES, is_of
 from daemon.store.staging import Stage, sql_kind
 from handlers import columns
 from handlers.errors import FileError
@@ -99,7 +99,7 @@ def stepping_back(stage: Stage, replaced: int | None) -> int:
     stage.number_repeats()
     feed = stage.feed
     keys = " AND ".join(f"l.{key} = s.{key}" for key in feed.key)
-    others = "" if replaced is None else f" AND NOT ({_is_of(replaced, 'l.id')})"
+    others = "" if replaced is None else f" AND NOT ({is_of(replaced, 'l.id')})"
     # CROSS JOIN: SQLite then walks the staged rows and looks each up, whatever it believes of the tables' sizes
     rivals = f"FROM {stage.table} s CROSS JOIN {feed.table} l WHERE {keys}{others}"
     return int(_run(stage.connection, f"SELECT COUNT(*) {rivals}").scalar_one())
@@ -140,12 +140,7 @@ def _rows_of(feed: Feed, delivery_id: int) -> str:
     """SQL: line and columns of all rows of a delivery, whether they count or stepped back."""
     selected = ", ".join(("line", *names(feed.columns)))
     tables = (feed.table, f"{feed.table}_shadowed")
-    return " UNION ALL ".join(f"SELECT {selected} FROM {name} WHERE {_is_of(delivery_id)}" for name in tables)
-
-
-def _is_of(delivery_id: int, row_id: str = "id") -> str:
-    first = delivery_id << LINE_BITS
-    return f"{row_id} BETWEEN {first} AND {first + 2**LINE_BITS - 1}"
+    return " UNION ALL ".join(f"SELECT {selected} FROM {name} WHERE {is_of(delivery_id)}" for name in tables)
 
 
 def _compare(stage: Stage, delivery_id: int) -> None:

@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from daemon.errors import TransientError
 from daemon.store import ledger
-from daemon.store.schema import LINE_BITS
+from daemon.store.schema import LINE_BITS, is_of
 from daemon.store.staging import Stage
 from handlers.errors import FileError
 from handlers.fixes import FIXED_LINE
@@ -103,8 +103,7 @@ def _reject(first: int) -> str:
 def _taken(stage: Stage, first: int) -> str:
     """SQL: ``first`` has another row with the key of the staged row s."""
     key = " AND ".join(f"o.{name} = s.{name}" for name in stage.feed.key)
-    begin, table = first << LINE_BITS, stage.feed.table
-    its = f"o.id BETWEEN {begin} AND {begin + 2**LINE_BITS - 1}"
+    its, table = is_of(first, "o.id"), stage.feed.table
     return " OR ".join(
         f"EXISTS (SELECT 1 FROM {name} o WHERE {key} AND {its})" for name in (table, f"{table}_shadowed")
     )

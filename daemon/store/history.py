@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, func, or_, select
 
 from daemon.store import ledger
-from daemon.store.schema import DELIVERIES, LINE_BITS, REJECTS
+from daemon.store.schema import DELIVERIES, REJECTS, rejects_are_of
 
 _C, _R = DELIVERIES.c, REJECTS.c
 _BATCH = 1_000  # rows a query; the glob of a rare name may need many
@@ -269,11 +269,10 @@ def _all(
 
 def rejects_by_reason(connection: Connection, delivery_id: int, examples: int) -> list[dict[str, Any]]:
     """A delivery's rejects grouped by reason, most first: ``reason``, ``count``, ``open`` and the first ``examples``."""
-    first = delivery_id << LINE_BITS
-    own = (_R.id > first, _R.id < first + 2**LINE_BITS)
+    own = rejects_are_of(delivery_id)
     groups = connection.execute(
         select(_R.reason, func.count().label("count"), func.count(_R.fixed_by).label("fixed"))
-        .where(*own)
+        .where(own)
         .group_by(_R.reason)
         .order_by(func.count().desc(), _R.reason)
     ).all()
@@ -282,7 +281,7 @@ def rejects_by_reason(connection: Connection, delivery_id: int, examples: int) -
     for reason, count, fixed in groups:
         rows = connection.execute(
             select(*columns)
-            .where(*own, _R.reason == reason)
+            .where(own, _R.reason == reason)
             .order_by(_R.fixed_by.is_not(None), _R.id)  # the open ones first: they are what is to be done
             .limit(examples)
         )
@@ -293,10 +292,9 @@ def rejects_by_reason(connection: Connection, delivery_id: int, examples: int) -
 
 def fixed_rejects(connection: Connection, delivery_id: int) -> dict[int, int]:
     """How many of a delivery's rejects each other delivery fixed."""
-    first = delivery_id << LINE_BITS
     rows = connection.execute(
         select(_R.fixed_by, func.count())
-        .where(_R.id > first, _R.id < first + 2**LINE_BITS, _R.fixed_by.is_not(None))
+        .where(rejects_are_of(delivery_id), _R.fixed_by.is_not(None))
         .group_by(_R.fixed_by)
     )
     return {int(by): int(count) for by, count in rows}

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, insert, or_, select, update
 
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
-from daemon.store.schema import DELIVERIES, IS_LOADED, LINE_BITS, REJECTS
+from daemon.store.schema import DELIVERIES, IS_LOADED, LINE_BITS, REJECTS, rejects_are_of
 from handlers.reasons import FileReason
 
 _C = DELIVERIES.c
@@ -169,10 +169,8 @@ def _settle_rejects(
     """Changes who fixed the rejects of some deliveries."""
     c = REJECTS.c
     for delivery_id in deliveries:
-        first = delivery_id << LINE_BITS
-        its = c.id.between(first, first + 2**LINE_BITS - 1)
         fixed = c.fixed_by.is_(None) if before is None else c.fixed_by == before
-        connection.execute(update(REJECTS).where(its, fixed).values(fixed_by=now))
+        connection.execute(update(REJECTS).where(rejects_are_of(delivery_id), fixed).values(fixed_by=now))
 
 
 def move_counts(
@@ -322,8 +320,7 @@ def rejects_of(
 
 def mark_open(connection: Connection, delivery_id: int, fix: int, now: int | None) -> int:
     """Takes back that ``fix`` corrected rejects of a delivery, which ``now`` corrects instead; how many they are."""
-    first, c = delivery_id << LINE_BITS, REJECTS.c
-    its = c.id.between(first, first + 2**LINE_BITS - 1)
+    its, c = rejects_are_of(delivery_id), REJECTS.c
     return connection.execute(update(REJECTS).where(its, c.fixed_by == fix).values(fixed_by=now)).rowcount
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from daemon.outcomes import Delivery, Dialect, Outcome
 from daemon.store.canonical import form_of, rows_of
 from daemon.store.compare import Snapshot
-from daemon.store.schema import LINE_BITS, LIVE, SHADOWED
+from daemon.store.schema import LINE_BITS, LIVE, SHADOWED, is_of
 from daemon.store.schema import REJECTS as REJECTED
 from daemon.store.staging import REJECTS, Stage
 from daemon.store.store import Store
@@ -69,7 +69,7 @@ def _rows(source: Snapshot, delivery_id: int, feed: Feed) -> Iterator[pa.Table]:
     """The rows that the delivery's own file brought: those that a fix brought stand among its rejects, too."""
     for table in (LIVE[feed.name], SHADOWED[feed.name]):
         rejected = f"EXISTS (SELECT 1 FROM rejected_rows r WHERE r.id = {table.name}.id)"
-        form = form_of(table, names(feed.columns), f"{_of(delivery_id)} AND NOT {rejected}")
+        form = form_of(table, names(feed.columns), f"{is_of(delivery_id)} AND NOT {rejected}")
         for rows in rows_of(source.connection, form):
             yield _with_lines(form.as_table(rows))
 
@@ -80,7 +80,7 @@ def _fixed(source: Snapshot, fix: int, first: int, feed: Feed) -> Iterator[pa.Ta
     found = []
     for table in (LIVE[feed.name], SHADOWED[feed.name]):
         fixed = f"EXISTS (SELECT 1 FROM rejected_rows r WHERE r.id = {table.name}.id AND r.fixed_by = {fix})"
-        form = form_of(table, (*names(feed.columns), *number), f"{_of(first)} AND {fixed}")
+        form = form_of(table, (*names(feed.columns), *number), f"{is_of(first)} AND {fixed}")
         found += [form.as_table(rows) for rows in rows_of(source.connection, form)]
     if not found:
         return
@@ -91,7 +91,7 @@ def _fixed(source: Snapshot, fix: int, first: int, feed: Feed) -> Iterator[pa.Ta
 
 def _reject(source: Snapshot, delivery_id: int, stage: Stage) -> None:
     columns = ("column_name", "value", "reason", "message", "raw")
-    form = form_of(REJECTED, columns, _of(delivery_id))
+    form = form_of(REJECTED, columns, is_of(delivery_id))
     for rows in rows_of(source.connection, form):
         stage.manners.insert(stage.connection, REJECTS, _with_lines(form.as_table(rows)))
         stage.rejects += len(rows)
@@ -101,9 +101,3 @@ def _with_lines(rows: pa.Table) -> pa.Table:
     """Rows that have their line for an id."""
     lines = pc.bit_wise_and(rows["id"], pa.scalar(2**LINE_BITS - 1, pa.int64()))
     return rows.drop_columns(["id"]).add_column(0, "line", lines)
-
-
-def _of(delivery_id: int) -> str:
-    """SQL: a row is a delivery's."""
-    first = delivery_id << LINE_BITS
-    return f"id BETWEEN {first} AND {first + 2**LINE_BITS - 1}"

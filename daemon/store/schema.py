@@ -11,6 +11,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    ColumnElement,
     Computed,
     Date,
     DateTime,
@@ -192,6 +193,18 @@ PRODUCTS = Table(
     Column("product_id", String(64), primary_key=True),
     Column("first_seen", Date, nullable=False),
 )
+
+
+def is_of(delivery_id: int, row_id: str = "id") -> str:
+    """SQL: a row of a feed's tables, or a reject, is a delivery's; their ids are one range."""
+    first = delivery_id << LINE_BITS
+    return f"{row_id} BETWEEN {first} AND {first + 2**LINE_BITS - 1}"
+
+
+def rejects_are_of(delivery_id: int) -> ColumnElement[bool]:
+    """The same of a reject, as an expression."""
+    first = delivery_id << LINE_BITS
+    return REJECTS.c.id.between(first, first + 2**LINE_BITS - 1)
 
 
 def _row_columns(feed: Feed) -> list[Column[Any]]:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from daemon.files import Folders
+from daemon.files import REASON_ENDING, Folders
 from daemon.logs import display_name
 from daemon.settings import Settings
 from daemon.store import Store, history
@@ -24,7 +24,6 @@ from handlers.reasons import FileReason, RowReason
 
 _EXAMPLES = 3  # of each reason
 _NAMES_COMPARED = 20_000  # of the last deliveries, for a name that was never seen
-_REASON_FILE = ".reason.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def _filed_as(name: str, store: Store) -> Sequence[int]:
 def _without_endings(path: str) -> Iterator[str]:
     """A path, then that of the file beside which it lies."""
     yield path
-    for ending in (_REASON_FILE, rejects_name("")):
+    for ending in (REASON_ENDING, rejects_name("")):
         if path.endswith(ending):
             yield path.removesuffix(ending)
 
@@ -310,7 +309,7 @@ def _places(row: Mapping[str, Any], folders: Folders) -> dict[str, Any]:
     rejects = row["rejects_path"]
     if rejects is None and beside and row["status"] == "partial" and row["fixes"] is None:
         rejects = f"errors/{rejects_name(beside)}"  # filed by a release that did not note it
-    reason = f"errors/{beside}{_REASON_FILE}" if archived and archived.startswith("errors/") else None
+    reason = f"errors/{beside}{REASON_ENDING}" if archived and archived.startswith("errors/") else None
     return {
         "file": archived,
         "file_is_there": _is_there(folders, archived),
