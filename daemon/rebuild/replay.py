@@ -105,12 +105,6 @@ class Replay:
         return [g for g in self._unloaded if g["id"] < row["id"] and g["unloaded_at"] >= row["timestamp"]]
 
     def _again(self, row: Row) -> Outcome:
-        for gone in self._gone_since(row):
-            if row["fixes"] is not None and gone["fixes"] == row["fixes"]:
-                raise _CannotReplay(
-                    f"it corrects rejects that delivery {gone['id']}, which was unloaded since, had corrected"
-                    " in part when it came"
-                )
         claim = Claim(row["claim"], self.room / "claim", row["file_name"], lock=-1)
         try:
             claim.room.mkdir(parents=True)
