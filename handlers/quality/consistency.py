@@ -24,7 +24,7 @@ _NEAR = math.log(1.1)
 _MADS = 5 * 1.4826
 _WITHIN_SHARE = 0.005
 _WITHIN = 1.0
-_NAMED = 20  # violating keys that a result names
+MOST_NAMED = 20  # violating keys that a result names
 
 
 class Rule(StrEnum):
@@ -174,15 +174,37 @@ def consistency(
         names: of the key-days, to name those that break the rule.
         thresholds: the limits.
     """
-    passes = thresholds.consistency_pass
-    scope = f"rule:{outcome.rule}"
     wrong = np.flatnonzero(outcome.violating)
-    said: dict[str, object] = {"evaluated": int(outcome.evaluated.sum()), "violating": len(wrong)}
-    if not outcome.evaluated.any():
+    named = [names[at] for at in wrong[:MOST_NAMED]] if names else []
+    return rate(outcome.rule, day, int(outcome.evaluated.sum()), len(wrong), named, thresholds)
+
+
+def rate(
+    rule: Rule,
+    day: date | None,
+    evaluated: int,
+    violating: int,
+    named: Sequence[str] = (),
+    thresholds: Thresholds = DEFAULTS,
+) -> Result:
+    """The result of a rule from counts.
+
+    Args:
+        rule: which.
+        day: the business day; None for a delivery of several.
+        evaluated: key-days of which enough is known.
+        violating: of these, those that break the rule.
+        named: some of those that do.
+        thresholds: the limits.
+    """
+    passes = thresholds.consistency_pass
+    scope = f"rule:{rule}"
+    said: dict[str, object] = {"evaluated": evaluated, "violating": violating}
+    if not evaluated:
         return Result(Metric.CONSISTENCY, scope, day, None, passes, Status.SKIPPED, said)
-    if len(wrong) and names:
-        said["violating_keys"] = [names[at] for at in wrong[:_NAMED]]
-    value = outcome.share
+    if named:
+        said["violating_keys"] = list(named)
+    value = 1 - violating / evaluated
     status = at_least(value, passes, thresholds.consistency_warning)
     return Result(Metric.CONSISTENCY, scope, day, value, passes, status, said)
 
