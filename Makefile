@@ -19,7 +19,7 @@ REAL_STAMP := .venv/made-real
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test soak lint format types contracts bench real oracles clean system-packages python-is-new
+.PHONY: help install demo test soak lint format types contracts bench bench-following real oracles clean system-packages python-is-new
 
 help: ## show this
 	@echo "make TARGET; TARGET is one of"
@@ -59,6 +59,9 @@ contracts: $(STAMP) ## check which package may import which
 
 bench: $(STAMP) ## measure loading a file of a million rows; ARGS='--rows 100000'
 	$(BIN)/python -m benchmarks.load $(ARGS)
+
+bench-following: $(STAMP) ## measure what follows a delivery, against history; ARGS='--millions 1'
+	$(BIN)/python -m benchmarks.following $(ARGS)
 
 real: $(REAL_STAMP) ## load a retailer's real year and compare it with its source; ARGS='--days 14'
 	$(BIN)/python -m benchmarks.real_year $(ARGS)

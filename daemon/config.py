@@ -131,7 +131,7 @@ class _Origin:
         index = "".join(f"[{part}]" for part in error["loc"] if isinstance(part, int))
         wanted = _PLAIN_WORDS.get(error["type"], error["msg"])
         wanted = wanted.removeprefix("Value error, ").replace("Input should be", "must be")
-        if not key.startswith("database") or key == "database.busy_timeout_seconds":
+        if not _may_hold_secret(key):
             wanted = f"received {_shortened(safe_url(repr(error['input'])))}, {wanted}"
         overridden = _holds(self.overrides, key.split("."))
         place = f"environment, {self._variables(key)}" if overridden else self._place(key)
@@ -150,6 +150,15 @@ class _Origin:
             if key.startswith(f"{_key_of(name)}.") or _key_of(name).startswith(f"{key}.")
         ]
         return ", ".join(own or related)
+
+
+def _may_hold_secret(key: str) -> bool:
+    """Whether what was given for a key, or a section, is better not shown."""
+    if key.startswith("database"):
+        return key != "database.busy_timeout_seconds"
+    return key.startswith("alerts") and (
+        key not in KEYS or key.endswith(("_env", "_file", "_credential", ".url"))
+    )
 
 
 def _shortened(text: str) -> str:
@@ -253,7 +262,12 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     if database.url and database.url.startswith(SQLITE) and not database.url.startswith(f"{SQLITE}/"):
         url = f"{SQLITE}{quoted(folder)}/{database.url.removeprefix(SQLITE)}"
         database = database.model_copy(update={"url": url})
-    return settings.model_copy(update={"data_dir": folder / settings.data_dir, "database": database})
+    changed = {
+        "data_dir": folder / settings.data_dir,
+        "database": database,
+        "alerts": settings.alerts.anchored(folder),
+    }
+    return settings.model_copy(update=changed)
 
 
 def reference_table() -> str:

@@ -188,7 +188,8 @@ def _judge_beside(
     verdict.fixes = None if first is None else first["id"]
     with _opened(path) as fd:
         sha256 = source.fingerprint(fd).sha256
-        known = store.known(sha256)
+        its_slot = where.slot if rules.feeds[where.feed].dated_by_name else None
+        known = store.known(sha256, its_slot)
         verdict.duplicate_of = known.loaded_by
         if first is not None and rejects_file.digest(store, first) == sha256:
             verdict.duplicate_of = first["id"]
@@ -263,7 +264,7 @@ def _read(
     feed = rules.feeds[where.feed]
     with store.stage(feed if kin.fixes is None else fixing(feed)) as stage:
         try:
-            read_into(stage, fd, where.compression, rules, datetime.now(UTC), reading, kin)
+            read_into(stage, fd, where.compression, rules, datetime.now(UTC), reading, kin, where.day)
             if stage.rows and isinstance(stage.feed.daily, Additive):
                 stage.sums()  # refused, if they are too large
         except FileError:

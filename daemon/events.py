@@ -62,6 +62,21 @@ class Event(StrEnum):
     REJECTS_WRITTEN = "rejects_written", "info", "The rejected rows were written beside the archive for correction.", "path", "rows"
     DELIVERY_FILED = "delivery_filed", "debug", "The file was moved to its archive place.", "path"
 
+    # What follows a delivery
+    AFTER_STEP_FAILED = "after_step_failed", "error", "Features, quality metrics or alerts could not be brought up to date; what was loaded is not touched, what is due stays due and is tried again.", "step", "error", "retry_seconds"
+    QUALITY_CHECK_FAILED = "quality_check_failed", "error", "A quality check met a defect of its own; its metric has the status error, the other checks were made.", "feed", "metric", "day", "error"
+
+    # Alerts, and the letters about them
+    ALERT_FIRING = "alert_firing", "warning", "Something needs a person; with again it lasts and nobody has acknowledged it.", "alert", "rule", "severity", "feed", "scope", "day", "summary", "again"
+    ALERT_RESOLVED = "alert_resolved", "info", "An alert that was told is over.", "alert", "rule", "severity", "feed", "scope", "day", "summary", "lasted_seconds"
+    LETTER_SENT = "letter_sent", "info", "A letter about alerts is out by a channel (mail, webhook).", "letter", "channel", "kind", "severity", "alerts", "attempts"
+    LETTER_FAILED = "letter_failed", "warning", "A letter could not be sent; it is kept and tried again (said once for each channel and cause).", "letter", "channel", "error", "attempts", "retry_seconds"
+    LETTER_DELAYED = "letter_delayed", "error", "A letter has been waiting for more than seven days; it is still tried (said once a day).", "letter", "channel", "error", "attempts", "waited_days"
+    LETTERS_FLOWING = "letters_flowing", "info", "A channel works again; the letters that wait for it go out now.", "channel", "letters"
+    LETTERS_HELD = "letters_held", "warning", "There were as many letters in this hour as alerts.letters_an_hour allows: the rest waits, and then goes into one.", "letters", "most"
+    RECIPIENT_REFUSED = "recipient_refused", "warning", "The mail server does not take a recipient; the others get their letter.", "letter", "recipient", "error"
+    COURIER_FAILED = "courier_failed", "error", "Letters could not be made or noted; nothing is lost, it is tried again (said once for each cause).", "error", "retry_seconds"
+
     # The world around it
     STEP_RETRIED = "step_retried", "warning", "A step failed for a passing reason and is tried again.", "step", "attempt", "wait_seconds", "error"
     INTAKE_PAUSED = "intake_paused", "error", "The world is at fault (database, disk, folder): files stay where they are until it is well again.", "reason", "error", "remedy"

@@ -115,7 +115,8 @@ def settle(
             )
             manifests = companions.manifests_of(claim)
             check_bytes(manifests, print_.sha256, print_.size)
-            known = store.known(print_.sha256)
+            feed = rules.feeds[where.feed]
+            known = store.known(print_.sha256, where.slot if feed.dated_by_name else None)
             if first is not None and rejects_file.digest(store, first) == print_.sha256:
                 known = replace(known, loaded_by=first["id"])
             if known.loaded_by is not None:
@@ -126,11 +127,10 @@ def settle(
             delivery = replace(
                 delivery, retry_of=known.tried_by, extends=kin.extends, looked_upto=kin.looked_upto
             )
-            feed = rules.feeds[where.feed]
             reading.tally = tally_for(manifests, feed)
             scratch = claim.scratch if print_.size > SCRATCH_ABOVE else None
             with store.stage(feed if first is None else fixing(feed), scratch) as stage:
-                read_into(stage, fd, where.compression, rules, delivery.arrived, reading, kin)
+                read_into(stage, fd, where.compression, rules, delivery.arrived, reading, kin, where.day)
                 if has_writer(fd) or source.stamp(os.fstat(fd)) != print_.stamp:
                     raise StillWritten
                 check_rows(manifests, reading.tally)
@@ -138,7 +138,9 @@ def settle(
                 if dialect.unknown:
                     emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(dialect.unknown[:50]))
                 seconds = time.monotonic() - begun
-                return store.commit(delivery, stage, dialect, seconds, rules.tolerance.correction)
+                return store.commit(
+                    delivery, stage, dialect, seconds, rules.tolerance.correction, rules.thresholds
+                )
     except FileError as error:
         return store.refuse(
             delivery,
@@ -147,6 +149,7 @@ def settle(
             read=reading.rows + sum(reading.reasons.values()),
             details={**reading.details(), **error.details},
             seconds=time.monotonic() - begun,
+            thresholds=rules.thresholds,
         )
 
 

@@ -47,7 +47,7 @@ def kin_of(
         FileError: ``cut_before``.
     """
     if first is not None:
-        return Kin(fixes=first["id"])
+        return Kin(fixes=first["id"], day=first["timestamp"].astimezone(rules.timezone).date())
     if where.slot is not None:
         return Kin()
     upto = store.last_appended(where.feed)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -24,6 +24,7 @@ from handlers.feed import Feed
 from handlers.fixes import FIXED_LINE, WHY_COLUMNS, spare_cells, unguarded_cells
 from handlers.header import Header, read_header
 from handlers.manifest import Tally
+from handlers.quality.result import DEFAULTS, Thresholds
 from handlers.reasons import FileReason, RowReason
 from handlers.sales import SALES, accepting_returns
 from handlers.verdict import Tolerance, judge
@@ -44,6 +45,7 @@ class Rules:
     limits: source.Limits
     tolerance: Tolerance
     timezone: ZoneInfo
+    thresholds: Thresholds = DEFAULTS
 
     @classmethod
     def of(cls, settings: Settings) -> "Rules":
@@ -59,6 +61,7 @@ class Rules:
             limits=source.Limits(limits.max_file_bytes, limits.max_unpacked_bytes, limits.max_ratio),
             tolerance=Tolerance(limits.max_rejects, limits.max_reject_share, limits.min_correction_share),
             timezone=ZoneInfo(settings.timezone),
+            thresholds=Thresholds(**settings.quality.thresholds.model_dump()),
         )
 
 
@@ -91,12 +94,14 @@ class Kin:
         extends: this file begins with its bytes.
         known_lines: so many physical lines are of that beginning.
         looked_upto: of a file without a slot, the latest delivery that it was compared with.
+        day: of rejects, the day on which the file that they come from arrived.
     """
 
     fixes: int | None = None
     extends: int | None = None
     known_lines: int = 0
     looked_upto: int | None = None
+    day: date | None = None
 
 
 ALONE = Kin()
@@ -110,6 +115,7 @@ def read_into(
     arrived: datetime,
     reading: Reading,
     kin: Kin = ALONE,
+    day: date | None = None,
 ) -> None:
     """Reads a file, judges every row, and stages rows and rejects.
 
@@ -121,6 +127,7 @@ def read_into(
         arrived: when the delivery came, UTC: dates are judged by it.
         reading: filled in on the way, so that a refusal can tell how far it came.
         kin: what it has to do with an earlier delivery.
+        day: the day in its name.
 
     Raises:
         FileError: the file is refused as a whole.
@@ -137,7 +144,8 @@ def read_into(
         )
     unknown = header.unknown if kin.fixes is None else tuple(set(header.unknown) - set(WHY_COLUMNS))
     reading.dialect = Dialect(codec, header.delimiter, header.names, unknown)
-    context = Context(arrived.astimezone(rules.timezone).replace(tzinfo=None), rules.timezone)
+    now = arrived.astimezone(rules.timezone).replace(tzinfo=None)
+    context = Context(now, rules.timezone, day or kin.day)
 
     def checked(numbered: tuple[int, bytes]) -> Checked:
         line, block = numbered

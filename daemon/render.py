@@ -107,6 +107,7 @@ def _printable(line: str) -> str:
 def status_text(picture: dict[str, Any]) -> str:
     """The picture of ``stockgrip status`` as a table."""
     from daemon import terminal  # noqa: PLC0415
+    from handlers.alerts.rules import Severity  # noqa: PLC0415
 
     headings = ("feed", "last delivery", "status", "at (UTC)", "waiting", "errors/", "rows today")
     rows = []
@@ -130,8 +131,22 @@ def status_text(picture: dict[str, Any]) -> str:
         lines.append(f"claimed   {picture['unfinished']} files in work")
     if picture["ignored"]:
         lines.append(f"ignored   {', '.join(picture['ignored'])} (no regular files)")
+    if behind := _behind(picture["due"]):
+        lines.append(f"due       {behind} (the daemon does it when no file waits, or `stockgrip drain`)")
+    if firing := picture["firing"]:
+        firing_text = ", ".join(
+            f"{firing[severity]:,} {severity}" for severity in Severity if severity in firing
+        )
+        lines.append(f"alerts    {firing_text} (`stockgrip alerts` lists them)")
     below = (terminal.fitted(_printable(line)) for line in lines)
     return "\n".join((terminal.table(headings, rows, "last delivery", headings[4:]), *below))
+
+
+def _behind(due: Mapping[str, int] | None) -> str:
+    """What of features and quality is to be done."""
+    found = due or {}
+    parts = (("products", "features of {:,} products"), ("days", "quality of {:,} days"))
+    return ", ".join(text.format(found[name]) for name, text in parts if found.get(name))
 
 
 def _trouble(error: str | None) -> str:

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception, stop_any
@@ -16,6 +17,8 @@ from tenacity import wait_exponential_jitter as exponential
 from tenacity.stop import stop_base
 
 from daemon import claims
+from daemon.after.steps import AfterSteps
+from daemon.alerts.courier import Courier, courier_of
 from daemon.claims import Claim
 from daemon.errors import ConfigError, DatabaseUnavailable, OutcomeUnknown, TransientError
 from daemon.events import Event
@@ -43,6 +46,8 @@ _REMEDY = {
     "database": "`stockgrip doctor` says what is wrong (whether the database answers, is locked, has room); work resumes by itself",
     "host": "`stockgrip doctor` says what is wrong (disk space, permissions, mounts of the data folder); work resumes by itself",
 }
+_FLUSH_SECONDS = 20.0  # for letters at the end of a drain; what is left goes out with the next one
+_TICK = 60.0  # seconds between two looks at what time alone brings about
 _CLOCK_TOLERANCE = 5.0  # seconds that the wall clock may move against the steady one between two looks
 
 
@@ -71,15 +76,20 @@ class Service:
     _told: set[str] = field(default_factory=set)
     _unsure: set[str] = field(default_factory=set)
     _rights: Rights | None = None
+    _next_tick: float = 0.0
     folders: Folders = field(init=False)
     inbox: Inbox = field(init=False)
     rules: Rules = field(init=False)
+    after: AfterSteps = field(init=False)
+    courier: Courier = field(init=False)
 
     def __post_init__(self) -> None:
         self.folders = Folders(self.settings.data_dir)
         expected = Expectations(self.settings, Bands(self.store).of)
         self.inbox = Inbox(self.folders.inbox, self.settings.settle, expected=expected)
         self.rules = Rules.of(self.settings)
+        self.after = AfterSteps(self.store, self.settings)
+        self.courier = courier_of(self.settings)
 
     def request_stop(self, reason: str = "asked") -> None:
         """Finish the delivery in hand, then end. Safe in a signal handler."""
@@ -126,6 +136,8 @@ class Service:
                     self.stop.wait(self.inbox.next_look())
                     self.inbox.look(mine)
                     mine &= set(self.inbox.waiting)
+        self.after.run(self.stop.is_set)
+        self.courier.flush(_FLUSH_SECONDS)
         return self.summary
 
     def run(self, ready: Callable[[], None] = lambda: None) -> Summary:
@@ -134,6 +146,7 @@ class Service:
         self._when_well(self.folders.make)
         watcher = Watcher(self.folders.inbox, self.settings.settle, self.wake)
         watcher.start()
+        self.courier.start()
         try:
             self._recover(patient=True)
             self._scan()
@@ -146,6 +159,7 @@ class Service:
             self._loop(watcher)
         finally:
             watcher.stop()
+            self.courier.stop()
         return self.summary
 
     def _loop(self, watcher: Watcher) -> None:
@@ -156,6 +170,7 @@ class Service:
                 if self.stop.is_set():
                     return
                 self._deliver(name, patient=True)
+            self._follow_up()
             until_scan = max(0.0, last_scan + watcher.scan_seconds - time.monotonic())
             self.wake.wait(min(until_scan, watcher.next_turn(), self.inbox.next_look() or until_scan))
             self.wake.clear()
@@ -172,6 +187,13 @@ class Service:
                     self._recover(patient=True)
                 self._scan()
                 last_scan = time.monotonic()
+
+    def _follow_up(self) -> None:
+        """What follows the deliveries, as long as no file waits for us."""
+        self.after.run(lambda: self.stop.is_set() or self.wake.is_set())
+        if time.monotonic() >= self._next_tick:
+            self._next_tick = time.monotonic() + _TICK
+            self.after.tick(datetime.now(UTC))
 
     # ---- one delivery
 
@@ -385,14 +407,15 @@ class Service:
             if not paused:
                 paused = "database" if isinstance(error, DatabaseUnavailable) else "host"
                 emit(Event.INTAKE_PAUSED, reason=paused, error=str(error), remedy=_REMEDY[paused])
+                self.courier.pause.begin(paused, str(error))
             error = None
             if self.stop.wait(wait):
                 return None
             wait = min(wait * 2, self.settings.retry.max_seconds)
 
-    @staticmethod
-    def _say_resumed(paused: str, begun: float) -> None:
+    def _say_resumed(self, paused: str, begun: float) -> None:
         if paused:
+            self.courier.pause.end()
             seconds = round(time.monotonic() - begun, 3)
             emit(Event.INTAKE_RESUMED, reason=paused, paused_seconds=seconds)
 

@@ -9,17 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from daemon.alert_settings import AlertSettings
+from daemon.quality_settings import QualitySettings
+from daemon.section import Section as _Section
 
 PREFIX: Final = "STOCKGRIP_"
 ALLOWED_URLS: Final = (
@@ -53,7 +48,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         tail = SequenceMatcher(None, re.split(r"[./]", one)[-1], re.split(r"[./]", other)[-1]).ratio()
         return max(whole, 0.95 * tail)
 
-    return max(sorted(known), key=likeness)
+    return max(sorted(known, key=lambda candidate: (candidate.count("."), candidate)), key=likeness)
 
 
 def _existing_timezone(name: str) -> str:
@@ -105,17 +100,6 @@ def _supported_url(url: str) -> str:
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)", url)
     received = f"received {scheme[0]}://…" if scheme else "received a value without a scheme"
     raise ValueError(f"{received} (hidden, it may hold a password), {ALLOWED_URLS}")
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_boolean_as_number(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError("must not be true or false (YAML reads yes, no, on and off so; use quotes)")
-        return value
 
 
 class DatabaseSettings(_Section):
@@ -268,14 +252,14 @@ class FeedSettings(_Section):
 
 
 def _patterns(prefix: str) -> Any:
-    default = (prefix + r"_data_(?P<date>\d{8})(?:_(?P<suffix>.+))?",)
+    default = (prefix + r"_(?P<date>\d{8})(?:_(?P<suffix>.+))?",)
     return Field(default=default, description=FeedSettings.model_fields["patterns"].description)
 
 
 class SalesFeedSettings(FeedSettings):
     """The sales feed."""
 
-    patterns: tuple[Annotated[str, AfterValidator(_compiling_pattern)], ...] = _patterns("sales")
+    patterns: tuple[Annotated[str, AfterValidator(_compiling_pattern)], ...] = _patterns("sales_data")
     returns: Literal["reject", "accept"] = Field(
         default="reject",
         description="`accept` loads rows with negative quantity and negative revenue as returns",
@@ -285,13 +269,19 @@ class SalesFeedSettings(FeedSettings):
 class InventoryFeedSettings(FeedSettings):
     """The inventory feed."""
 
-    patterns: tuple[Annotated[str, AfterValidator(_compiling_pattern)], ...] = _patterns("inventory")
+    patterns: tuple[Annotated[str, AfterValidator(_compiling_pattern)], ...] = _patterns("inventory_data")
 
 
 class DemandFeedSettings(FeedSettings):
     """The demand feed."""
 
-    patterns: tuple[Annotated[str, AfterValidator(_compiling_pattern)], ...] = _patterns("demand")
+    patterns: tuple[Annotated[str, AfterValidator(_compiling_pattern)], ...] = _patterns("demand_data")
+
+
+class ProductsFeedSettings(FeedSettings):
+    """The products feed."""
+
+    patterns: tuple[Annotated[str, AfterValidator(_compiling_pattern)], ...] = _patterns("products")
 
 
 class FeedsSettings(_Section):
@@ -300,6 +290,7 @@ class FeedsSettings(_Section):
     sales: SalesFeedSettings = SalesFeedSettings()
     inventory: InventoryFeedSettings = InventoryFeedSettings()
     demand: DemandFeedSettings = DemandFeedSettings()
+    products: ProductsFeedSettings = ProductsFeedSettings()
 
 
 class RetrySettings(_Section):
@@ -320,6 +311,23 @@ class RetrySettings(_Section):
                 f"max_seconds ({self.max_seconds:g}) must be at least initial_seconds ({self.initial_seconds:g})"
             )
         return self
+
+
+class FeatureSettings(_Section):
+    """The features of products."""
+
+    keep_days: int = Field(
+        default=90,
+        ge=1,
+        le=3660,
+        description="Features of days longer ago than this are removed; counted from the newest day with data",
+    )
+    stock_fresh_days: int = Field(
+        default=1,
+        ge=0,
+        le=27,
+        description="How many days old the latest stock level of a product may be; older: `on_hand` and what follows from it have no value",
+    )
 
 
 class LogSettings(_Section):
@@ -350,6 +358,9 @@ class Settings(_Section, BaseSettings):
     limits: LimitSettings = LimitSettings()
     feeds: FeedsSettings = FeedsSettings()
     retry: RetrySettings = RetrySettings()
+    alerts: AlertSettings = AlertSettings()
+    quality: QualitySettings = QualitySettings()
+    features: FeatureSettings = FeatureSettings()
     log: LogSettings = LogSettings()
 
     @property

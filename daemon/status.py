@@ -13,7 +13,7 @@ from daemon.logs import display_name
 from daemon.reading import Rules
 from daemon.render import NOT_THERE
 from daemon.settings import Settings
-from daemon.store import Store
+from daemon.store import Store, following
 from handlers.errors import FileError
 from handlers.route import route
 
@@ -24,7 +24,8 @@ def picture(settings: Settings) -> dict[str, Any]:
     """Per feed the last delivery, what waits, what lies refused in ``errors/``, rows of today; the database; the inbox.
 
     ``refused`` counts every file that was ever refused; ``in_errors`` those that still need a person, None if
-    ``errors/`` cannot be looked into. ``inbox_error`` says why nothing is known of the inbox.
+    ``errors/`` cannot be looked into. ``inbox_error`` says why nothing is known of the inbox. ``due`` counts products whose
+    features and days whose quality are not up to date, ``firing`` the alerts of each severity; None without a database.
     """
     folders, rules = Folders(settings.data_dir), Rules.of(settings)
     inbox = Inbox(folders.inbox, settings.settle)
@@ -38,6 +39,8 @@ def picture(settings: Settings) -> dict[str, Any]:
     database: dict[str, Any] = {"url": settings.safe_database_url, "up": True, "error": None}
     known: dict[str, dict[str, Any]] = {}
     refused: Counter[str] | None = Counter()
+    due: dict[str, int] | None = None
+    firing: dict[str, int] | None = None
     try:
         store = Store.open(settings.database_url, busy_timeout_seconds=2)
         today = datetime.combine(
@@ -45,6 +48,9 @@ def picture(settings: Settings) -> dict[str, Any]:
         )
         known = {row["feed"] or NO_FEED: row for row in store.by_feed(today)}
         refused = _count(store, folders)
+        behind = store.ask(following.backlog)
+        due = {"products": behind.products, "days": behind.days if settings.quality.enabled else 0}
+        firing = store.ask(following.firing)
         store.close()
     except DatabaseUnavailable as error:
         database |= {"up": False, "error": str(error)}
@@ -68,6 +74,8 @@ def picture(settings: Settings) -> dict[str, Any]:
         "waiting": sum(waiting.values()),
         "unfinished": _unfinished(folders),
         "ignored": [display_name(name) for name in inbox.ignored],
+        "due": due,
+        "firing": firing,
     }
 
 

@@ -10,9 +10,10 @@ To add a feed: write one module that declares a ``Feed`` and name it in ``HANDLE
 from handlers.demand import DEMAND
 from handlers.feed import Feed
 from handlers.inventory import INVENTORY
+from handlers.products import PRODUCTS
 from handlers.sales import SALES
 
-HANDLERS: tuple[Feed, ...] = (SALES, INVENTORY, DEMAND)
+HANDLERS: tuple[Feed, ...] = (SALES, INVENTORY, DEMAND, PRODUCTS)
 
 
 def feed_named(name: str) -> Feed:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from handlers.cells import Cells
-from handlers.columns import Column, Context, Problem
+from handlers.columns import Column, Context, OfFile, Problem
 from handlers.feed import Feed
 from handlers.reasons import RowReason
 
@@ -64,8 +64,9 @@ def check(cells: Cells, feed: Feed, context: Context) -> Checked:
     typed: dict[str, pa.Array] = {}
     trimmed: dict[str, pa.DictionaryArray] = {}
     for column in feed.columns:
-        if column.name in cells.columns:
-            trimmed[column.name] = _trim(cells.columns[column.name])
+        if column.name in cells.columns or isinstance(column.default, OfFile):
+            found_cells = cells.columns.get(column.name)
+            trimmed[column.name] = _empty(count) if found_cells is None else _trim(found_cells)
             values, found = _convert(trimmed[column.name], column, context, controls=cells.controls)
             typed[column.name] = values
             findings += found
@@ -90,10 +91,17 @@ def _trim(cells: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(coded.indices, pc.utf8_trim_whitespace(coded.dictionary))
 
 
+def _empty(count: int) -> pa.DictionaryArray:
+    """The cells of a column that the file does not have."""
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([""]))
+
+
 def _convert(
     coded: pa.DictionaryArray, column: Column, context: Context, *, controls: bool
 ) -> tuple[pa.Array, list[_Finding]]:
     texts, index = coded.dictionary, np.asarray(coded.indices)
+    if column.default is OfFile.DAY:  # judged as if it stood in the cell
+        texts = pc.if_else(pc.equal(texts, ""), context.day.isoformat(), texts)
     empty = np.asarray(pc.equal(texts, ""))
     problems: list[Problem] = []
     held_back = empty
@@ -112,7 +120,7 @@ def _convert(
         problems += [
             Problem(p.reason, _spread(p.mask, kept, len(texts)), p.say) for p in found if p.mask.any()
         ]
-        if column.default is not None:
+        if column.default is not None and not isinstance(column.default, OfFile):
             values = pc.if_else(pa.array(empty), pa.scalar(column.default, values.type), values)
     else:
         values, found = column.kind.convert(texts, context)

@@ -6,7 +6,8 @@ many values and the problems it found. ``check.py`` spreads both over the rows.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from enum import Enum
 from typing import Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -30,10 +31,17 @@ class Context:
         now: the time of the delivery, naive, in the business time zone: never the clock, so that a replay gives
             what it gave then.
         timezone: the business time zone.
+        named: the day in the file's name, if there is one.
     """
 
     now: datetime
     timezone: ZoneInfo
+    named: date | None = None
+
+    @property
+    def day(self) -> date:
+        """The day that the file speaks for: that in its name, or that of its arrival."""
+        return self.named or self.now.date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,12 @@ class Kind(Protocol):
         ...
 
 
+class OfFile(Enum):
+    """What an empty cell may stand for that the file as a whole says."""
+
+    DAY = "the day in the file's name; if it has none, the day of arrival"
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a feed: its name in the header and the table, its kind, and what an empty cell means.
@@ -81,7 +95,7 @@ class Column:
     name: str
     kind: Kind
     required: bool = False
-    default: str | int | float | None = None
+    default: str | int | float | OfFile | None = None
 
 
 @dataclass(frozen=True, slots=True)

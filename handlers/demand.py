@@ -1,7 +1,7 @@
 """Demand signals: what the market says about a product at a moment. The latest word wins."""
 
 from handlers.columns import Column, Decimal, LocalTime, Words
-from handlers.feed import PRODUCT_ID, Feed, Fold, Snapshot
+from handlers.feed import PRODUCT_ID, Feed, Fold, Snapshot, Totals
 
 _ANY = 40  # decimals: what a program writes for a double; the nearest one is kept
 _SIGNAL = Decimal(places=_ANY, low=-1, high=1)
@@ -38,5 +38,6 @@ DEMAND = Feed(
             Fold("sentiment_square_e6", "sum", _SQUARE.format("social_sentiment")),
             Fold("competitor_price", "last", "competitor_price", integer=False),
         ),
+        totals=Totals(units="signals"),
     ),
 )

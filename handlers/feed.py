@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
-from handlers.columns import Column, Text
+from handlers.columns import Column, OfFile, Text
 from handlers.reasons import RowReason
 
 Rows: TypeAlias = pa.RecordBatch | pa.Table
@@ -40,18 +40,40 @@ class Additive:
         keys: the columns of its key: ``product_id``, ``day``, and others: a product's last days are one range.
         measures: its integer columns; ``rows`` counts the rows behind them.
         summarise: typed rows of any number of days to one row per key.
+        clock: typed rows to ``day``, ``hour`` (0 to 23), ``units`` and ``rows``: one row per hour.
+        totals: what is added up per day, for the chain, each place and channel.
     """
 
     table: str
     keys: tuple[str, ...]
     measures: tuple[str, ...]
     summarise: Callable[[Rows], pa.Table]
+    clock: Callable[[Rows], pa.Table]
+    totals: "Totals"
 
     def merged(self, parts: Sequence[pa.Table]) -> pa.Table:
         """Several summaries as one, with one row per key."""
         grouped = pa.concat_tables(parts).group_by(list(self.keys))
         sums = grouped.aggregate([(name, "sum") for name in self.measures])
         return sums.rename_columns([*self.keys, *self.measures])
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is added up per day over all products of a feed.
+
+    Attributes:
+        by: columns of the aggregate's key that places and channels are known by; sums are kept for none of them (the
+            chain), each of them, and all together.
+        units: the aggregate's column that is summed as units.
+        value_e4: the one that is summed as money, if there is one.
+        rows: the one that counts rows; none: the aggregate's own rows are counted.
+    """
+
+    by: tuple[str, ...] = ()
+    units: str = "units"
+    value_e4: str | None = None
+    rows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,7 @@ class Snapshot:
     table: str
     keys: tuple[str, ...]
     folds: tuple[Fold, ...]
+    totals: Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +114,7 @@ class Feed:
         key: the columns that identify a row, or none; the latest delivery of a key wins.
         repeats: ``reject`` an earlier row of a file whose key comes again, or ``number`` such rows (the n-th line
             of a product in a transaction) in the last column of the key.
-        daily: its aggregate.
+        daily: its aggregate, if it has one: what happens to a product on a day.
     """
 
     name: str
@@ -100,7 +123,7 @@ class Feed:
     rules: tuple[Rule, ...]
     key: tuple[str, ...]
     repeats: Literal["reject", "number"]
-    daily: Additive | Snapshot
+    daily: Additive | Snapshot | None
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -111,6 +134,16 @@ class Feed:
     def optional(self) -> tuple[str, ...]:
         """The names a header may have."""
         return tuple(column.name for column in self.columns if not column.required)
+
+    @property
+    def day_key(self) -> tuple[str, ...]:
+        """What a change is noted by: the key of the aggregate; without one, product and day."""
+        return ("product_id", "day") if self.daily is None else self.daily.keys
+
+    @property
+    def dated_by_name(self) -> bool:
+        """Whether the same bytes say something else under the name of another day."""
+        return any(column.default is OfFile.DAY for column in self.columns)
 
     def column(self, name: str) -> Column:
         """The column called ``name``."""

@@ -3,7 +3,7 @@
 import pyarrow.compute as pc
 
 from handlers.columns import Column, Integer, LocalTime, Text
-from handlers.feed import PRODUCT_ID, Feed, Fold, Rule, Snapshot
+from handlers.feed import PRODUCT_ID, Feed, Fold, Rule, Snapshot, Totals
 from handlers.reasons import RowReason
 
 INVENTORY = Feed(
@@ -44,5 +44,6 @@ INVENTORY = Feed(
             Fold("in_transit", "last", "in_transit"),
             Fold("low", "min", "stock_level"),
         ),
+        totals=Totals(by=("location",), units="close"),
     ),
 )

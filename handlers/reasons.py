@@ -189,3 +189,8 @@ class RowReason(_Reason):
         "last_reorder_date is after date",
         "Correct one of the two.",
     )
+    MIN_OVER_MAX = (
+        "min_over_max",
+        "min_order_quantity is more than max_order_quantity",
+        "Correct one of the two.",
+    )

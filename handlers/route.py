@@ -26,6 +26,11 @@ class Route:
     slot: str | None
     compression: str
 
+    @property
+    def day(self) -> date | None:
+        """The business date of the slot."""
+        return None if self.slot is None else date.fromisoformat(self.slot.split(":")[1])
+
 
 def route(name: str, patterns: Mapping[str, Sequence[str]]) -> Route:
     """The owner of a file name.

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from handlers.columns import Column, Decimal, Integer, Kind, LocalTime, Text, Words
 from handlers.errors import FileError
-from handlers.feed import PRODUCT_ID, Additive, Feed, Rows, Rule
+from handlers.feed import PRODUCT_ID, Additive, Feed, Rows, Rule, Totals
 from handlers.reasons import FileReason, RowReason
 
 CHANNELS = ("online", "pos", "marketplace", "wholesale")
@@ -45,6 +45,21 @@ def summarise(rows: Rows) -> pa.Table:
     return sums.rename_columns([*DAILY_KEYS, *DAILY_MEASURES])
 
 
+def clock(rows: Rows) -> pa.Table:
+    """Units and rows per day and hour."""
+    sold = np.maximum(np.asarray(rows["quantity_sold"]), 0).astype(np.int64)
+    table = pa.table({"at": pc.utf8_slice_codeunits(rows["date"], 0, 13), "units": sold})
+    sums = table.group_by("at").aggregate([("units", "sum"), ("units", "count")])
+    return pa.table(
+        {
+            "day": pc.utf8_slice_codeunits(sums["at"], 0, 10),
+            "hour": pc.cast(pc.utf8_slice_codeunits(sums["at"], 11, 13), pa.int64()),
+            "units": sums["units_sum"],
+            "rows": sums["units_count"],
+        }
+    )
+
+
 DAILY_KEYS = ("product_id", "day", "location", "channel")
 DAILY_MEASURES = ("units", "returned", "revenue_e4", "promo_units", "rows")
 
@@ -66,7 +81,14 @@ SALES = Feed(
     rules=(),
     key=("transaction_id", "product_id", "transaction_line"),
     repeats="number",
-    daily=Additive("sales_daily", DAILY_KEYS, DAILY_MEASURES, summarise),
+    daily=Additive(
+        "sales_daily",
+        DAILY_KEYS,
+        DAILY_MEASURES,
+        summarise,
+        clock,
+        Totals(by=("location", "channel"), value_e4="revenue_e4", rows="rows"),
+    ),
 )
 
 

@@ -13,7 +13,9 @@ from daemon.config import load_settings
 from daemon.errors import ConfigError, DatabaseUnavailable, TransientError
 from daemon.settings import Settings
 from daemon.store import create_database, get_session
+from stockgrip.features import LiveFeatureEngineer
 from stockgrip.pipeline import CSVIngestionPipeline
+from stockgrip.quality import DataQualityMonitor, QualityReport, QualityResult
 from stockgrip.results import DrainResult, FileResult, RowError, Validation
 from stockgrip.validator import CSVValidator
 
@@ -21,9 +23,13 @@ __all__ = [
     "CSVIngestionPipeline",
     "CSVValidator",
     "ConfigError",
+    "DataQualityMonitor",
     "DatabaseUnavailable",
     "DrainResult",
     "FileResult",
+    "LiveFeatureEngineer",
+    "QualityReport",
+    "QualityResult",
     "RowError",
     "Settings",
     "TransientError",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from daemon import claims, source
+from daemon.after.steps import AfterSteps
 from daemon.claims import Claim
 from daemon.config import load_settings
 from daemon.errors import TransientError
@@ -130,6 +131,7 @@ class CSVIngestionPipeline:
             self._give_back(claim, path)
             raise
         claims.drop(claim)
+        AfterSteps(self._store, self.settings).run()
         return self._result(outcome)
 
     def process_daily_files(self) -> DrainResult:

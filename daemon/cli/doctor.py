@@ -13,7 +13,11 @@ from daemon.cli.shared import EXIT_REFUSED, json_option
 
 @click.command()
 @json_option("Print the findings as JSON.")
-@click.option("--deep", is_flag=True, help="Also read the whole SQLite database and check that it is sound.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also read the whole SQLite database and check that it is sound, and try the mail server.",
+)
 @click.pass_obj
 def doctor(config: Path | None, as_json: bool, deep: bool) -> int:
     """Say what is wrong with this host: configuration, folders, filesystem, clock, database.

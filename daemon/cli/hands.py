@@ -85,6 +85,7 @@ def unload(config: Path | None, delivery: str, why: str, yes: bool, as_json: boo
     errors/, from where it can be corrected and dropped again.
     """
     from daemon import render  # noqa: PLC0415
+    from daemon.after.steps import AfterSteps  # noqa: PLC0415
     from daemon.files import Folders  # noqa: PLC0415
     from daemon.hands import unload as take_out  # noqa: PLC0415
     from daemon.store.unload import CannotUnload  # noqa: PLC0415
@@ -103,5 +104,6 @@ def unload(config: Path | None, delivery: str, why: str, yes: bool, as_json: boo
             done = take_out(row["id"], why, store, folders)
         except CannotUnload as error:
             raise click.ClickException(str(error)) from error
+        AfterSteps(store, settings).run()
     say([asdict(each) for each in done], render.unloaded_text, as_json=as_json)
     return 0

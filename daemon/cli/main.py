@@ -12,10 +12,13 @@ from typing import Any, NoReturn
 
 import click
 
+from daemon.cli.alerts import alerts
 from daemon.cli.doctor import doctor
+from daemon.cli.features import features
 from daemon.cli.hands import retry, unload
 from daemon.cli.look import check, status
 from daemon.cli.manners import Commands, complain, mistake, prepare_streams, silence_output
+from daemon.cli.quality import quality
 from daemon.cli.rebuild import rebuild
 from daemon.cli.run import drain, run
 from daemon.cli.sample import sample
@@ -117,5 +120,21 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for command in (run, drain, status, explain, log, check, retry, unload, rebuild, doctor, sample, completion):
+for command in (
+    run,
+    drain,
+    status,
+    explain,
+    log,
+    quality,
+    features,
+    alerts,
+    check,
+    retry,
+    unload,
+    rebuild,
+    doctor,
+    sample,
+    completion,
+):
     cli.add_command(command)

@@ -13,8 +13,10 @@ from daemon.doctor import (
     database,
     filesystem,
     folders,
+    following,
     host,
     leftovers,
+    mail,
     oddities,
     senders,
     server,
@@ -23,7 +25,6 @@ from daemon.doctor import (
 from daemon.doctor.finding import Check, Finding, examined
 from daemon.doctor.site import Site
 
-# Mail has no settings yet; its checks will stand before leftovers.
 ALL: tuple[Check, ...] = (
     *configuration.CHECKS,
     *oddities.CHECKS,
@@ -35,6 +36,8 @@ ALL: tuple[Check, ...] = (
     *database.CHECKS,
     *sqlite.CHECKS,
     *server.CHECKS,
+    *following.CHECKS,
+    *mail.CHECKS,
     *leftovers.CHECKS,
 )
 

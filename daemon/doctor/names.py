@@ -16,13 +16,7 @@ from handlers.route import route
 
 _MOST = 12  # samples of one pattern
 _LONGEST = 255  # bytes of a file's name
-_FIXED = (
-    "data_20250115",
-    "20250115",
-    "sales_data_20250115",
-    "inventory_data_20250115",
-    "demand_data_20250115",
-)
+_DAY = "20250115"
 
 
 def owned_twice(patterns: Mapping[str, Sequence[str]], most: int = 3) -> dict[str, list[str]]:
@@ -54,8 +48,8 @@ def _is_refused_anyway(name: str) -> bool:
 
 def _candidates(patterns: Mapping[str, Sequence[str]]) -> Iterator[str]:
     samples = [sample for each in patterns.values() for p in each for sample in samples_of(p)]
-    names = dict.fromkeys((*samples, *_FIXED))
-    yield from names
+    usual = [name for feed in patterns for name in (f"{feed}_data_{_DAY}", f"{feed}_{_DAY}")]
+    yield from dict.fromkeys((*samples, f"data_{_DAY}", _DAY, *usual))
     for one, other in product(samples, repeat=2):
         yield f"{one}{other}"
         yield f"{one}_{other}"

@@ -10,6 +10,7 @@ from daemon.store.compare import Compared, Snapshot, compare, snapshot, whole_ta
 from daemon.store.copying import (
     changed_since,
     copy_table,
+    followed_since,
     keep_numbers,
     opened_target,
     rows_there,
@@ -46,17 +47,19 @@ class Move:
         dry: nothing was done.
         tables: each table, the ledger first.
         changed: deliveries that came or were changed while it was copied.
+        followed: whether features, quality or alerts were, without that.
     """
 
     target: str
     dry: bool
     tables: list[Copied] = field(default_factory=list)
     changed: int = 0
+    followed: bool = False
 
     @property
     def is_exact(self) -> bool:
         """Whether the target is what the site's database is now."""
-        return not (self.changed or any(table.differences for table in self.tables))
+        return not (self.changed or self.followed or any(table.differences for table in self.tables))
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -65,6 +68,7 @@ class Move:
             "dry_run": self.dry,
             "exact": None if self.dry else self.is_exact,
             "changed_meanwhile": self.changed,
+            "followed_meanwhile": self.followed,
             "tables": [asdict(table) for table in self.tables],
         }
 
@@ -102,9 +106,9 @@ def move(settings: Settings, url: str, bars: Bars) -> Move:
         copied = _copy(source, target, bars)
         keep_numbers(source, target)
         compared = _compare(source, target, bars)
-        changed = changed_since(source, store)
+        changed, followed = changed_since(source, store), followed_since(source, store)
     tables = [Copied(c.table, c.rows, there[c.table], copied[c.table], c.differences) for c in compared]
-    return Move(safe_url(url), dry=False, tables=tables, changed=changed)
+    return Move(safe_url(url), dry=False, tables=tables, changed=changed, followed=followed and not changed)
 
 
 def _counts(target: Store) -> dict[str, int]:

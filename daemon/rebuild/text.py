@@ -117,6 +117,11 @@ def _next(found: Move) -> Iterator[str]:
             f"The copy is whole, but {_deliveries(found.changed)} added or changed meanwhile. Stop the daemon and"
             " run it again: only what changed is copied."
         )
+    elif found.followed:
+        yield (
+            "The copy is whole, but features, quality or alerts changed meanwhile: the daemon was still at work on what"
+            " had been delivered. Stop the daemon and run it again: only what changed is copied."
+        )
     else:
         yield "The copy is exact. What to do next:"
         yield "  1. If the daemon runs, stop it and run this once more: what came since is copied, too."

@@ -28,6 +28,7 @@ def generate(
     """Yield the files of all feeds for `days` days ending with `last_day`, the oldest day first.
 
     A day without any sale, as a market of a few products has, gives no sales file: loaders refuse empty ones.
+    The catalogue does not change: there is one products file, of the first day.
 
     The inventory file of a day holds the stock at its end, so that per product and location
     stock = stock of the day before - sales + receipts, with 0 <= receipts <= in_transit of the day before.
@@ -36,7 +37,8 @@ def generate(
         ValueError: an argument out of its range.
     """
     _check(days, products, seed, last_day, stores, extra_days=0)
-    return chain.from_iterable(map(sample_files, simulate(days, products, seed, last_day, stores)))
+    market = simulate(days, products, seed, last_day, stores)
+    return chain.from_iterable(sample_files(day, first=not number) for number, day in enumerate(market))
 
 
 def generate_corrupt(seed: int, last_day: date = DEFAULT_LAST_DAY) -> Iterator[SampleFile]:
@@ -78,7 +80,7 @@ def write_samples(
     """
     _check(days, products, seed, last_day, 1, extra_days=_GAP_DAYS + len(KINDS) if corrupt else 0)
     files = generate(days, products, seed, last_day)
-    total = days * len(FEEDS)
+    total = days * len(FEEDS) + 1  # the catalogue
     if corrupt:
         files = chain(files, generate_corrupt(seed, last_day - timedelta(days=days + _GAP_DAYS)))
         total += len(KINDS)

@@ -20,20 +20,23 @@ class Category:
     """How the products of one category sell."""
 
     prefix: str
+    name: str
     cents: tuple[int, int]  # list price, lowest and highest
     amplitude: float  # of the yearly wave, 0 = none
     peak: int  # day of the year with the highest demand
     heat: float  # change of demand per 10 °C above the yearly mean
     mix: tuple[float, float, float, float]  # share of receipt lines per channel
+    cost_percent: int  # of the list price, that the cheapest product of the category costs
+    shelf_life_days: int = 0  # 0 = it keeps
 
 
-_PER = Category("PER", (199, 2499), 0.08, 350, -0.03, (0.27, 0.60, 0.10, 0.03))
-_FOO = Category("FOO", (89, 1299), 0.10, 200, 0.06, (0.15, 0.76, 0.05, 0.04))
-_HOM = Category("HOM", (499, 8999), 0.18, 110, 0.00, (0.34, 0.44, 0.19, 0.03))
-_CLO = Category("CLO", (999, 9999), 0.22, 290, -0.10, (0.42, 0.35, 0.21, 0.02))
-_ELE = Category("ELE", (1499, 39999), 0.30, 345, 0.00, (0.50, 0.22, 0.26, 0.02))
-_TOY = Category("TOY", (599, 5999), 0.45, 345, 0.00, (0.42, 0.35, 0.21, 0.02))
-_GAR = Category("GAR", (299, 14999), 0.60, 150, 0.15, (0.25, 0.55, 0.15, 0.05))
+_PER = Category("PER", "Personal care", (199, 2499), 0.08, 350, -0.03, (0.27, 0.60, 0.10, 0.03), 42, 730)
+_FOO = Category("FOO", "Food", (89, 1299), 0.10, 200, 0.06, (0.15, 0.76, 0.05, 0.04), 55, 30)
+_HOM = Category("HOM", "Home", (499, 8999), 0.18, 110, 0.00, (0.34, 0.44, 0.19, 0.03), 45)
+_CLO = Category("CLO", "Clothing", (999, 9999), 0.22, 290, -0.10, (0.42, 0.35, 0.21, 0.02), 35)
+_ELE = Category("ELE", "Electronics", (1499, 39999), 0.30, 345, 0.00, (0.50, 0.22, 0.26, 0.02), 58)
+_TOY = Category("TOY", "Toys", (599, 5999), 0.45, 345, 0.00, (0.42, 0.35, 0.21, 0.02), 48)
+_GAR = Category("GAR", "Garden", (299, 14999), 0.60, 150, 0.15, (0.25, 0.55, 0.15, 0.05), 46)
 
 # Product numbers walk through this cycle, so that an id says the same whatever the size of the catalogue.
 CYCLE = (_PER, _FOO, _HOM, _FOO, _CLO, _ELE, _FOO, _TOY, _PER, _GAR)
@@ -46,6 +49,7 @@ class Catalogue:
     ids: tuple[str, ...]
     categories: tuple[Category, ...]  # of each product
     list_cents: Ints  # (products,)
+    cost_cents: Ints  # (products,) what the supplier gets for one unit, always less than the list price
     lines_a_day: Floats  # (products, channels), on an average day
     batch_size: Ints  # (products,) units that one customer takes as one: above 1 for lumpy products
     elasticity: Floats  # (products,) demand ~ price ** -elasticity
@@ -72,10 +76,14 @@ def make_catalogue(rng: np.random.Generator, products: int, stores: int) -> Cata
     )
     supplier = rng.integers(1, max(2, products // 8) + 1, products)
     lead = 2 + supplier * 7 % 6  # a supplier is as fast for each of its products
+    list_cents = _prices(rng, categories)
+    # not drawn, so that prices and sales of a seed are what they were before there were costs
+    percent = np.array([category.cost_percent + i * 7 % 10 for i, category in enumerate(categories)])
     return Catalogue(
         ids=tuple(f"{category.prefix}-{i:04d}" for i, category in enumerate(categories, 1)),
         categories=categories,
-        list_cents=_prices(rng, categories),
+        list_cents=list_cents,
+        cost_cents=list_cents * percent // 100,
         lines_a_day=popularity[:, None] * mix / mix.sum(axis=1, keepdims=True),
         batch_size=np.where(slow, rng.integers(2, 6, products), 1),
         elasticity=rng.uniform(2.4, 3.6, products),

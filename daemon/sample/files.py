@@ -10,15 +10,18 @@ from typing import Literal
 
 from daemon.sample.market import EVENTS, FULFILMENTS, LEVELS, SEGMENTS, MarketDay
 from daemon.sample.seasons import CHANNELS
+from daemon.sample.stockroom import MEAN_LATE_DAYS, STD_LATE_DAYS
 
-Feed = Literal["sales", "inventory", "demand"]
-FEEDS: tuple[Feed, ...] = ("sales", "inventory", "demand")
+Feed = Literal["sales", "inventory", "demand", "products"]
+FEEDS: tuple[Feed, ...] = ("sales", "inventory", "demand")  # those with a file every day
 
 HEADERS: dict[Feed, str] = {
     "sales": "date,product_id,channel,quantity_sold,revenue,customer_segment,promotion_code,fulfillment_method,location",
     "inventory": "date,product_id,location,stock_level,reserved_stock,in_transit,supplier_id,last_reorder_date",
     "demand": "date,product_id,external_demand,market_trend,competitor_price,weather_factor,event_impact,"
     "social_sentiment",
+    "products": "product_id,name,category,unit_cost,selling_price,lead_time_days,lead_time_std_days,shelf_life_days,"
+    "min_order_quantity,max_order_quantity,pack_size,supplier_id",
 }
 
 
@@ -53,7 +56,8 @@ class SampleFile:
 
 def file_name(feed: Feed, day: date, suffix: str = "", extension: str = "csv") -> str:
     """Name a sender gives to the file of `day`: `sales_data_20250630.csv`."""
-    return f"{feed}_data_{day:%Y%m%d}{suffix}.{extension}"
+    kind = feed if feed == "products" else f"{feed}_data"
+    return f"{kind}_{day:%Y%m%d}{suffix}.{extension}"
 
 
 def render(feed: Feed, day: MarketDay) -> list[str]:
@@ -65,11 +69,16 @@ def render(feed: Feed, day: MarketDay) -> list[str]:
             return _inventory_rows(day)
         case "demand":
             return _demand_rows(day)
+        case "products":
+            return _product_rows(day)
 
 
-def sample_files(day: MarketDay) -> Iterable[SampleFile]:
-    """Files of all feeds for one day; a day without any sale, as tiny markets have, has no sales file."""
-    for feed in FEEDS:
+def sample_files(day: MarketDay, *, first: bool = False) -> Iterable[SampleFile]:
+    """Files of all feeds for one day; a day without any sale, as tiny markets have, has no sales file.
+
+    The catalogue, which does not change, comes on the first day.
+    """
+    for feed in ("products", *FEEDS) if first else FEEDS:
         rows = render(feed, day)
         if rows:
             yield SampleFile(file_name(feed, day.day), to_csv(feed, rows), len(rows))
@@ -145,6 +154,27 @@ def _demand_rows(day: MarketDay) -> list[str]:
             signals.event.tolist(),
             signals.sentiment_percent.tolist(),
             strict=True,
+        )
+    ]
+
+
+def _product_rows(day: MarketDay) -> list[str]:
+    goods = day.catalogue
+    return [
+        f"{product},{category.name} {number:04d},{category.name.lower()},{_hundredths(cost)},{_hundredths(price)},"
+        f"{lead + MEAN_LATE_DAYS:.2f},{STD_LATE_DAYS:.2f},{category.shelf_life_days or ''},{pack},,{pack},{supplier}"
+        for number, (product, category, cost, price, lead, pack, supplier) in enumerate(
+            zip(
+                goods.ids,
+                goods.categories,
+                goods.cost_cents.tolist(),
+                goods.list_cents.tolist(),
+                goods.lead_days.tolist(),
+                goods.pack.tolist(),
+                goods.suppliers,
+                strict=True,
+            ),
+            1,
         )
     ]
 

@@ -17,6 +17,9 @@ _SAFETY = 1.1  # standard deviations of demand over the lead time kept as safety
 _MEMORY = 0.06  # weight of the newest day in the buyer's forecast
 _LATE = np.array([0.80, 0.92, 0.97, 1.0])  # cumulative: on time, and so many days late:
 _LATE_DAYS: Ints = np.array([0, 1, 3, 8])
+_SHARES = np.diff(_LATE, prepend=0.0)
+MEAN_LATE_DAYS = float(_SHARES @ _LATE_DAYS)
+STD_LATE_DAYS = float(np.sqrt(_SHARES @ (_LATE_DAYS - MEAN_LATE_DAYS) ** 2))
 
 
 class Stockroom:

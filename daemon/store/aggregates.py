@@ -1,6 +1,6 @@
 """The daily aggregates and ``products``, brought up to the rows that came and went."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,21 +12,16 @@ from handlers.errors import FileError
 from handlers.feed import Additive, Feed, Fold, Snapshot
 
 
-def add(
-    connection: Connection, manners: Manners, daily: Additive, parts: Sequence[pa.Table], touched: str
-) -> None:
+def add(connection: Connection, manners: Manners, daily: Additive, sums: pa.Table, touched: str) -> None:
     """Adds sums, some of them negative, to an aggregate.
 
     Args:
         connection: of the transaction.
         manners: of its database.
         daily: the aggregate.
-        parts: the sums, each of shape (keys, columns of the aggregate).
+        sums: of shape (keys, columns of the aggregate).
         touched: a temporary table for them.
     """
-    if not parts:
-        return
-    sums = daily.merged(parts)
     manners.insert(connection, touched, sums)
     columns, keys = ", ".join((*daily.keys, *daily.measures)), ", ".join(daily.keys)
     updates = ", ".join(f"{m} = {daily.table}.{m} + excluded.{m}" for m in daily.measures)

@@ -34,6 +34,10 @@ class Manners(ABC):
         """Ends staging and begins the delivery's transaction, as the only one that loads."""
 
     @abstractmethod
+    def take_turns(self, connection: Connection) -> None:
+        """Makes a transaction the only one that does what follows the deliveries."""
+
+    @abstractmethod
     def temporary(self, table: str, columns: dict[str, str]) -> str:
         """SQL: makes a table of this connection's own if it is not there."""
 
@@ -69,6 +73,9 @@ class Sqlite(Manners):
         connection.commit()
         connection.execution_options(begin="IMMEDIATE")
         connection.begin()
+
+    def take_turns(self, connection: Connection) -> None:
+        """Nothing: only one connection can write."""
 
     def temporary(self, table: str, columns: dict[str, str]) -> str:
         """See ``Manners``."""
@@ -110,6 +117,10 @@ class Postgresql(Manners):
         """The transaction goes on, for its end empties the stage. Two daemons on one database take turns, so that neither sees half of the other's delivery."""
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOADING})")
 
+    def take_turns(self, connection: Connection) -> None:
+        """See ``Manners``."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_FOLLOWING})")
+
     def temporary(self, table: str, columns: dict[str, str]) -> str:
         """See ``Manners``."""
         kinds = ", ".join(f"{name} {kind}" for name, kind in columns.items())
@@ -117,6 +128,7 @@ class Postgresql(Manners):
 
 
 _LOADING = 7_140_217_002
+_FOLLOWING = 7_140_217_003
 _SQLITE_KINDS = {"TIMESTAMP": "TEXT", "DATE": "TEXT", "DOUBLE PRECISION": "REAL", "BIGINT": "INTEGER"}
 
 

@@ -1,7 +1,7 @@
 """Rows of a table as both databases say the same: plain values in one order, side by side, some at a time.
 
-Integers and text stand for themselves, money is a double (which has four decimals of it exactly), times and days are
-text. A row begins with its primary key, and rows come in its order, text by its bytes.
+Integers, text and bytes stand for themselves, flags are 0 or 1, money is a double (which has four decimals of it exactly),
+times and days are text. A row begins with its primary key, and rows come in its order, text by its bytes.
 """
 
 from bisect import bisect_right
@@ -11,13 +11,26 @@ from itertools import count
 from typing import Any, Literal
 
 import pyarrow as pa
-from sqlalchemy import JSON, BigInteger, Column, Connection, Date, Float, Integer, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Float,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+)
 
 from daemon.store.schema import MONEY_PLACES, LocalTime, Money, UtcTime
 
-Value = int | float | str | None
+Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
-_SOME, _SOME_LONG = 20_000, 5_000  # rows at a time; fewer where texts may be long
+# rows at a time; fewer where texts or bytes may be long, or there are many columns
+_SOME, _SOME_LONG, _SOME_BYTES, _SOME_CELLS = 20_000, 5_000, 250, 400_000
 _NUMBERS = count()
 
 
@@ -43,7 +56,13 @@ class Form:
     @property
     def size(self) -> int:
         """Rows that are held at a time."""
-        return _SOME_LONG if any(isinstance(c.type, Text) for c in self.table.columns) else _SOME
+        longest = _SOME_CELLS // len(self.columns)
+        for column in self.table.columns:
+            if isinstance(column.type, Text | JSON):
+                longest = min(longest, _SOME_LONG)
+            if isinstance(column.type, LargeBinary):
+                longest = min(longest, _SOME_BYTES)
+        return min(_SOME, longest)
 
     def select(self, dialect: str) -> str:
         """SQL: the rows in order."""
@@ -195,6 +214,8 @@ def _value(column: Column[Any], dialect: str) -> str:
             found = f"CAST({name} AS DOUBLE PRECISION)"
         case JSON():
             found = f"CAST({name} AS TEXT)"
+        case Boolean():
+            found = f"CAST({name} AS INTEGER)"
     return found
 
 
@@ -205,9 +226,11 @@ def _ordered(column: Column[Any], dialect: str) -> str:
 
 def _arrow_type(column: Column[Any]) -> pa.DataType:
     match column.type:
-        case Integer() | BigInteger():
+        case Integer() | BigInteger() | Boolean():
             return pa.int64()
         case Float():
             return pa.float64()
+        case LargeBinary():
+            return pa.binary()
         case _:
             return pa.string()

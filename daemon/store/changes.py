@@ -4,16 +4,15 @@ A ``Changes`` lives within one transaction. It remembers which keys and days wer
 once, at the end, so that the work is proportional to the rows that came and went.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, CursorResult
 
-from daemon.store import aggregates
+from daemon.store import aggregates, due, totals
 from daemon.store.bulk import Manners
 from daemon.store.schema import LINE_BITS, is_of
 from daemon.store.staging import REJECTS, Stage, sql_kind
@@ -32,10 +31,11 @@ class Changes:
     manners: Manners
     feed: Feed
     _sums: list[pa.Table] = field(default_factory=list)
+    _hours: list[pa.Table] = field(default_factory=list)
     _rows_went: bool = False
 
     def __post_init__(self) -> None:
-        columns = {key: self._kind(key) for key in self.feed.daily.keys}
+        columns = {key: self._kind(key) for key in self.feed.day_key}
         if isinstance(self.feed.daily, Additive):
             columns |= dict.fromkeys(self.feed.daily.measures, "BIGINT")  # what to add to each key
         self._run(self.manners.temporary(self._touched, columns))
@@ -65,6 +65,7 @@ class Changes:
         if isinstance(self.feed.daily, Additive):
             if stage.rows:
                 self._sums.append(stage.sums())
+                self._hours += stage.hours()
         else:
             self._touch(stage.table, "")
         return same
@@ -134,14 +135,27 @@ class Changes:
             f" WHERE {mine} AND {self.feed.key[0]} IS NOT NULL"
         )
 
-    def settle(self) -> None:
-        """Brings the aggregate and ``products`` up to the rows."""
+    def settle(self, delivery_id: int) -> None:
+        """Brings the aggregate, the totals and ``products`` up to the rows, and marks what is due.
+
+        Args:
+            delivery_id: what came or went.
+        """
+        connection, manners, touched = self.connection, self.manners, self._touched
+        totals.prepare(connection, manners)
         match self.feed.daily:
-            case Additive() as daily:
-                aggregates.add(self.connection, self.manners, daily, self._sums, self._touched)
+            case Additive() as daily if self._sums:
+                sums = daily.merged(self._sums)
+                aggregates.add(connection, manners, daily, sums, touched)
+                totals.add(connection, manners, self.feed, daily, sums)
+                totals.add_hours(connection, manners, self.feed, self._hours)
             case Snapshot() as daily:
-                aggregates.summarise_again(self.connection, self.manners, self.feed, daily, self._touched)
-        aggregates.note_products(self.connection, self._touched, rows_went=self._rows_went)
+                totals.note(connection, self.feed, daily, touched, sign=-1)
+                aggregates.summarise_again(connection, manners, self.feed, daily, touched)
+                totals.note(connection, self.feed, daily, touched, sign=1)
+        if self.feed.daily is not None:  # a catalogue may have products that nobody has seen
+            aggregates.note_products(connection, touched, rows_went=self._rows_went)
+        due.mark(connection, self.feed, touched, delivery_id)
 
     # ---- keys
 
@@ -248,20 +262,17 @@ class Changes:
 
     def _note(self, where: str, *, sign: int) -> None:
         """Remembers rows that come (+1) into the feed's table or go (-1)."""
-        if isinstance(self.feed.daily, Snapshot):
+        daily = self.feed.daily
+        if not isinstance(daily, Additive):
             self._touch(self.feed.table, f"WHERE {where}")
             return
-        for part in chain.from_iterable(
-            aggregates.summed(self.feed.daily, rows) for rows in self._read(where)
-        ):
-            sums = part
-            for measure in self.feed.daily.measures if sign < 0 else ():
-                place = sums.schema.get_field_index(measure)
-                sums = sums.set_column(place, measure, pc.negate(sums[measure]))
-            self._sums.append(sums)
+        for rows in self._read(where):
+            self._hours.append(_signed(daily.clock(rows), ("units", "rows"), sign))
+            for sums in aggregates.summed(daily, rows):
+                self._sums.append(_signed(sums, daily.measures, sign))
 
     def _touch(self, table: str, where: str) -> None:
-        own = ", ".join(aggregates.without_day(self.feed.daily.keys))
+        own = ", ".join(aggregates.without_day(self.feed.day_key))
         self._run(
             f"INSERT INTO {self._touched} ({own}, day)"
             f" SELECT DISTINCT {own}, {self.manners.day('date')} FROM {table} {where}"
@@ -287,7 +298,7 @@ class Changes:
 
     @property
     def _touched(self) -> str:
-        return f"touched_{self.feed.daily.table}"
+        return f"touched_{self.feed.name}"
 
     @property
     def _freed(self) -> str:
@@ -321,6 +332,14 @@ class Changes:
 
     def _run(self, sql: str) -> CursorResult[*tuple[Any, ...]]:
         return self.connection.exec_driver_sql(sql)
+
+
+def _signed(sums: pa.Table, measures: Iterable[str], sign: int) -> pa.Table:
+    """Sums as they are, or to be taken off."""
+    for measure in measures if sign < 0 else ():
+        place = sums.schema.get_field_index(measure)
+        sums = sums.set_column(place, measure, pc.negate(sums[measure]))
+    return sums
 
 
 def _in_force(row: str) -> str:

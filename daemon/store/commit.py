@@ -7,14 +7,22 @@ from sqlalchemy import Connection
 
 from daemon.errors import TransientError
 from daemon.outcomes import Counts, Delivery, Dialect, Loaded, Outcome
-from daemon.store import fixing, ledger
+from daemon.store import alerts, fixing, ledger, quality
 from daemon.store.changes import Changes
 from daemon.store.difference import difference, shrunk
 from daemon.store.staging import Stage
 from handlers import feed_named
+from handlers.quality.result import DEFAULTS, Thresholds
 
 
-def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, least_share: float) -> Outcome:
+def load(
+    stage: Stage,
+    delivery: Delivery,
+    dialect: Dialect,
+    seconds: float,
+    least_share: float,
+    thresholds: Thresholds = DEFAULTS,
+) -> Outcome:
     """Loads a judged delivery; the caller has begun the transaction and will commit it.
 
     Args:
@@ -23,6 +31,7 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
         dialect: how it was written.
         seconds: what reading and checking took.
         least_share: of the rows it replaces a correction must have, 0 to 1.
+        thresholds: of quality.
 
     Raises:
         FileError: ``shrunk``: it would replace many more rows than it has.
@@ -32,11 +41,12 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
     done = ledger.outcome_of(connection, delivery.claim)
     if done is not None:
         return done
-    twin = ledger.known(connection, delivery.sha256).loaded_by
+    its_slot = delivery.slot if stage.feed.dated_by_name else None
+    twin = ledger.known(connection, delivery.sha256, its_slot).loaded_by
     if twin is not None:
         return ledger.record_duplicate(connection, delivery, twin)
     if delivery.fixes is not None:
-        return _fix(stage, delivery, delivery.fixes, dialect, seconds)
+        return _fix(stage, delivery, delivery.fixes, dialect, seconds, thresholds)
     if delivery.slot is None:
         _must_be_as_seen(connection, delivery)
     previous = ledger.current_of(connection, delivery.slot)
@@ -51,9 +61,11 @@ def load(stage: Stage, delivery: Delivery, dialect: Dialect, seconds: float, lea
         changes.supersede(previous.delivery_id)
     same = changes.load(stage, delivery_id, delivery.extends)
     changes.reject(delivery_id)
-    changes.settle()
+    changes.settle(delivery_id)
     counts = Counts(read, stage.rows - same, stage.rejects, same + stage.known)
+    alerts.on_loaded(connection, delivery_id, delivery.arrived)
     ledger.finish(connection, delivery_id, counts, seconds + time.monotonic() - begun)
+    quality.accuracy_of_delivery(connection, delivery_id, delivery.arrived, thresholds)
     return Loaded(delivery_id, counts, previous.delivery_id if previous else None)
 
 
@@ -71,7 +83,9 @@ def _must_be_as_seen(connection: Connection, delivery: Delivery) -> None:
         raise TransientError("another file of the feed was loaded or taken out meanwhile")
 
 
-def _fix(stage: Stage, delivery: Delivery, first: int, dialect: Dialect, seconds: float) -> Outcome:
+def _fix(
+    stage: Stage, delivery: Delivery, first: int, dialect: Dialect, seconds: float, thresholds: Thresholds
+) -> Outcome:
     """Lets corrected rows join the delivery that they were rejected from."""
     begun = time.monotonic()
     connection = stage.connection
@@ -81,11 +95,13 @@ def _fix(stage: Stage, delivery: Delivery, first: int, dialect: Dialect, seconds
     changes = Changes(connection, stage.manners, feed_named(stage.feed.name))
     same = changes.join(stage, first)
     changes.reject(delivery_id)
-    changes.settle()
+    changes.settle(delivery_id)
     fixing.mark_fixed(stage, first, delivery_id)
     ledger.move_counts(connection, first, loaded=stage.rows - same, rejected=-stage.rows, duplicate=same)
+    quality.accuracy_of_delivery(connection, first, delivery.arrived, thresholds)
     read = stage.rows + stage.rejects + stage.known
     counts = Counts(read, stage.rows - same, stage.rejects, same + stage.known)
+    alerts.on_loaded(connection, delivery_id, delivery.arrived)
     ledger.finish(connection, delivery_id, counts, seconds + time.monotonic() - begun)
     return Loaded(delivery_id, counts)
 

@@ -12,11 +12,12 @@ from sqlalchemy import Connection, func, select, text
 
 from daemon.store.bulk import Manners, manners_of
 from daemon.store.canonical import Form, Pair, Row, Value, form_of, pairs, rows_of
+from daemon.store.derived import DERIVED
 from daemon.store.engine import translated
 from daemon.store.ledger import LOADED
-from daemon.store.schema import DAILY, DELIVERIES, LINE_BITS, LIVE, METADATA, PRODUCTS
+from daemon.store.schema import CLOCK, DAILY, DELIVERIES, LINE_BITS, LIVE, METADATA, PRODUCTS, TOTALS
 from daemon.store.store import Store
-from handlers import HANDLERS
+from handlers import HANDLERS, feed_named
 
 # what a replay must find out again; the rest of the ledger is about time and place
 REPLAYED = (
@@ -31,6 +32,9 @@ REPLAYED = (
     *("sha256", "size_bytes", "slot", "superseded_by", "fixes", "extends", "encoding", "delimiter"),
 )
 TABLES = tuple(table for table in METADATA.tables.values() if table is not DELIVERIES)
+FOLLOWING = tuple(
+    DERIVED.tables.values()
+)  # made from those, and of what was known at the time: no replay makes it
 _SOME = 500  # rows of the ledger that are held at a time
 _MOST_BEHIND = 3  # deliveries named behind a row of an aggregate
 
@@ -109,7 +113,7 @@ class Difference:
         delivery: whose row it is; None in an aggregate.
         file: that delivery's name.
         line: the row's line in that file; None in an aggregate and in the ledger.
-        key: the row's key in an aggregate.
+        key: the row's key in an aggregate, and in what follows from the rows.
         behind: deliveries whose rows an aggregate's row is made of, some of them.
         column: None if one side lacks the whole row.
         database: the value, or the row, in the database; None: no value, or no row.
@@ -184,8 +188,8 @@ def compare(
 
 
 def whole_tables() -> list[Form]:
-    """Every table, the ledger first."""
-    return [form_of(table) for table in (DELIVERIES, *TABLES)]
+    """Every table, the ledger first, what follows from the rows last."""
+    return [form_of(table) for table in (DELIVERIES, *TABLES, *FOLLOWING)]
 
 
 def replayed_ledger(*, only_loaded: bool) -> Form:
@@ -222,7 +226,9 @@ def _named(database: Snapshot, other: Snapshot, form: Form, row: Row, cell: Cell
     key: dict[str, Value] | None = None
     behind: tuple[int, ...] = ()
     first = row[0]
-    if not isinstance(first, int):
+    if form.table in FOLLOWING:
+        key = dict(zip(form.columns, row[: form.keys], strict=False))
+    elif not isinstance(first, int):
         key = dict(zip(form.columns, row[: form.keys], strict=False))
         behind = _behind(database, form, key) or _behind(other, form, key)
     elif form.table is DELIVERIES:
@@ -237,7 +243,11 @@ def _named(database: Snapshot, other: Snapshot, form: Form, row: Row, cell: Cell
 
 def _behind(database: Snapshot, form: Form, key: Mapping[str, Value]) -> tuple[int, ...]:
     """Some of the deliveries whose rows an aggregate's row is made of, those with the earliest rows first."""
-    feeds = [feed for feed in HANDLERS if form.table in (PRODUCTS, DAILY[feed.name])]
+    if form.table in (TOTALS, CLOCK):
+        feeds = [feed_named(str(key["feed"]))]
+        key = {"day": key["day"]}
+    else:
+        feeds = [feed for feed in HANDLERS if feed.daily and form.table in (PRODUCTS, DAILY[feed.name])]
     wanted = [f"COALESCE({name}, '') = :{name}" for name in key if name != "day"]
     if "day" in key:
         wanted.append(f"{database.manners.day('date')} = {_as_day(database, ':day')}")

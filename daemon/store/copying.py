@@ -9,15 +9,18 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, inspect
+import pyarrow as pa
+from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from daemon.errors import DatabaseUnavailable
 from daemon.store.bulk import manners_of
 from daemon.store.canonical import Form, Row, form_of, missing, pairs, rows_of
-from daemon.store.compare import TABLES, Snapshot, snapshot, whole_tables
+from daemon.store.compare import FOLLOWING, TABLES, Snapshot, snapshot, whole_tables
+from daemon.store.derived import ALERTS, DUE_DAYS, DUE_PRODUCTS, LETTERS, NOTICES, SILENCES
 from daemon.store.engine import open_engine, translated
 from daemon.store.schema import DELIVERIES
 from daemon.store.store import Store
@@ -25,6 +28,9 @@ from handlers.errors import StockgripError
 
 _IDENTITY = ("timestamp", "file_name", "claim", "sha256")
 _LATER = ("forced_at", "unloaded_at")  # a person's doing, which a copy has only if its source has
+_NUMBERED = tuple(t for t in (DELIVERIES, *FOLLOWING) if t.autoincrement_column is not None)
+# small, and one of them changes with whatever follows from the deliveries
+_TELLING = (DUE_PRODUCTS, DUE_DAYS, ALERTS, NOTICES, LETTERS, SILENCES)
 Progress = Callable[[int], None]
 
 
@@ -100,28 +106,38 @@ def copy_table(source: Snapshot, target: Store, form: Form, progress: Progress) 
 
 
 def keep_numbers(source: Snapshot, target: Store) -> None:
-    """Lets the target's ledger go on behind every id that the source's has ever given."""
-    last = _last_number(source.connection)
+    """Lets the target's ledger, and what else is numbered, go on behind every id that the source has ever given."""
     with _writing(target) as connection:
-        mine = max(last, _last_number(connection))
-        if mine == 0:
-            return
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'data_ingestion_log'")
-            connection.exec_driver_sql(f"INSERT INTO sqlite_sequence VALUES ('data_ingestion_log', {mine})")
-        else:
-            connection.exec_driver_sql(f"SELECT setval({_SEQUENCE}, {mine})")
+        for table in _NUMBERED:
+            last = max(_last_number(source.connection, table), _last_number(connection, table))
+            if last == 0:
+                continue
+            if connection.dialect.name != "sqlite":
+                connection.exec_driver_sql(f"SELECT setval({_sequence(table)}, {last})")
+            elif _has_sequence(table):
+                connection.exec_driver_sql(f"DELETE FROM sqlite_sequence WHERE name = '{table.name}'")
+                connection.exec_driver_sql(f"INSERT INTO sqlite_sequence VALUES ('{table.name}', {last})")
 
 
 def changed_since(source: Snapshot, store: Store) -> int:
     """How many deliveries came, or were changed, since the source was held still.
 
-    Whatever changes a table changes a row of the ledger with it.
+    Whatever changes a table of rows changes a row of the ledger with it.
     """
     form = form_of(DELIVERIES)
     with snapshot(store) as now:
         both = rows_of(source.connection, form), rows_of(now.connection, form)
         return sum(len(missing(pair, "right")) for pair in pairs(*both) if not pair.equal)
+
+
+def followed_since(source: Snapshot, store: Store) -> bool:
+    """Whether something was done, or told, since the source was held still, that follows from the deliveries."""
+    with snapshot(store) as now:
+        for form in map(form_of, _TELLING):
+            both = rows_of(source.connection, form), rows_of(now.connection, form)
+            if not all(pair.equal for pair in pairs(*both)):
+                return True
+    return False
 
 
 # ---- the target
@@ -177,6 +193,7 @@ def _must_be_ours(source: Snapshot, there: Snapshot) -> None:
         for row in missing(pair, "right"):
             _must_be_older(form, row, ours.get(row[0]))
     if known:
+        _must_not_have_told(source, there)
         return
     for table in TABLES:
         other = form_of(table)
@@ -187,8 +204,8 @@ def _must_be_ours(source: Snapshot, there: Snapshot) -> None:
 
 
 def _must_be_older(form: Form, theirs: Row, ours: Row | None) -> None:
-    there = dict(zip(form.columns, theirs, strict=True))
-    here = dict(zip(form.columns, ours, strict=True)) if ours else None
+    there: dict[str, Any] = dict(zip(form.columns, theirs, strict=True))
+    here: dict[str, Any] | None = dict(zip(form.columns, ours, strict=True)) if ours else None
     name = f"delivery {there['id']} ({there['file_name']})"
     if here is None:
         raise CannotCopy(
@@ -205,6 +222,22 @@ def _must_be_older(form: Form, theirs: Row, ours: Row | None) -> None:
             f"{name} was unloaded or retried in the target since it was copied: it has been in use; name an"
             " empty database"
         )
+
+
+def _must_not_have_told(source: Snapshot, there: Snapshot) -> None:
+    """Another copy of the letter would be sent from here.
+
+    Raises:
+        CannotCopy: the target has sent a letter that the source has not.
+    """
+    form = form_of(LETTERS, ("sent_at",))
+    for pair in pairs(rows_of(source.connection, form), rows_of(there.connection, form)):
+        unsent = {row[: form.keys] for row in pair.left if row[-1] is None}
+        if any(row[: form.keys] in unsent and row[-1] is not None for row in pair.right):
+            raise CannotCopy(
+                "a letter about alerts was sent from the target since it was copied: it has been in use; name an"
+                " empty database"
+            )
 
 
 # ---- rows
@@ -253,7 +286,19 @@ def _complete(source: Snapshot, target: Store, form: Form, progress: Progress) -
 
 def _put_in(target: Store, form: Form, rows: list[Row]) -> None:
     with _writing(target) as connection:
-        manners_of(connection).insert(connection, form.table.name, form.as_table(rows))
+        found = form.as_table(rows)
+        if connection.dialect.name != "sqlite":
+            found = _with_readable_bytes(found)
+        manners_of(connection).insert(connection, form.table.name, found)
+
+
+def _with_readable_bytes(rows: pa.Table) -> pa.Table:
+    """Bytes as PostgreSQL reads them in text."""
+    for place, column in enumerate(rows.columns):
+        if column.type == pa.binary():
+            texts = [None if value is None else f"\\x{value.hex()}" for value in column.to_pylist()]
+            rows = rows.set_column(place, rows.schema.names[place], pa.array(texts, pa.string()))
+    return rows
 
 
 @contextlib.contextmanager
@@ -293,17 +338,24 @@ def _state(error: Exception) -> str:
 
 # ---- names and numbers
 
-_SEQUENCE = "pg_get_serial_sequence('data_ingestion_log', 'id')"
+
+def _sequence(table: Table) -> str:
+    return f"pg_get_serial_sequence('{table.name}', 'id')"
 
 
-def _last_number(connection: Connection) -> int:
-    """The greatest id that a ledger has ever given."""
+def _has_sequence(table: Table) -> bool:
+    """Whether SQLite keeps the greatest id of a table also when its row is gone."""
+    return bool(table.dialect_options["sqlite"]["autoincrement"])
+
+
+def _last_number(connection: Connection, table: Table) -> int:
+    """The greatest id that a table has ever given."""
+    highest = connection.exec_driver_sql(f"SELECT COALESCE(MAX(id), 0) FROM {table.name}").scalar_one()
     if connection.dialect.name == "sqlite":
-        sql = "SELECT seq FROM sqlite_sequence WHERE name = 'data_ingestion_log'"
-        return int(connection.exec_driver_sql(sql).scalar() or 0)
-    sequence = connection.exec_driver_sql(f"SELECT {_SEQUENCE}").scalar_one()
+        sql = f"SELECT seq FROM sqlite_sequence WHERE name = '{table.name}'"
+        return max(int(connection.exec_driver_sql(sql).scalar() or 0), int(highest))
+    sequence = connection.exec_driver_sql(f"SELECT {_sequence(table)}").scalar_one()
     row = connection.exec_driver_sql(f"SELECT last_value, is_called FROM {sequence}").one()
-    highest = connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) FROM data_ingestion_log").scalar_one()
     return max(int(row[0]) if row[1] else 0, int(highest))
 
 

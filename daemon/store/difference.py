@@ -182,7 +182,7 @@ def _key(feed: Feed) -> tuple[str, ...]:
 
 def _alike(feed: Feed) -> tuple[str, ...]:
     """The columns by which rows without a key are recognised."""
-    return tuple("date" if name == "day" else name for name in feed.daily.keys)
+    return tuple("date" if name == "day" else name for name in feed.day_key)
 
 
 def _identity(feed: Feed) -> list[str]:

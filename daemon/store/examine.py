@@ -13,8 +13,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from daemon.settings import safe_url
+from daemon.store.derived import DERIVED
 from daemon.store.engine import open_engine
-from daemon.store.facts import Database, Ledger, PostgresFacts, SqliteFacts, Unreachable
+from daemon.store.facts import Backlog, Database, Ledger, PostgresFacts, SqliteFacts, Unreachable
+from daemon.store.following import backlog
 from daemon.store.migrate import HEAD
 from daemon.store.schema import DELIVERIES, METADATA
 
@@ -66,12 +68,13 @@ def _sqlite(url: str, file: Path, patience: float, *, deep: bool) -> Database:
         journal_mode = _journal_mode(file, connection)
         version = str(connection.execute(text("SELECT sqlite_version()")).scalar())
         revision, ledger = _revision(connection), _ledger(connection)
+        due = _backlog(connection, revision)
         integrity = _integrity(connection) if deep else None
         connection.rollback()
         locked = _lock(connection) if writable else None
     synchronous = _synchronous(url, patience) if writable and journal_mode == "wal" and not locked else None
     own = SqliteFacts(file, writable, journal_mode, synchronous, locked, integrity)
-    return Database(tuple(int(n) for n in version.split(".")), revision, HEAD, ledger, own)
+    return Database(tuple(int(n) for n in version.split(".")), revision, HEAD, ledger, due, own)
 
 
 @contextmanager
@@ -148,10 +151,11 @@ def _postgresql(url: str, patience: float) -> Database:
         with engine.connect() as connection:
             own = _postgres_facts(connection)
             revision, ledger = _revision(connection), _ledger(connection)
+            due = None if own.not_ours else _backlog(connection, revision)
     finally:
         engine.dispose()
     number = int(own.settings["server_version_num"])
-    return Database((number // 10_000, number % 10_000), revision, HEAD, ledger, own)
+    return Database((number // 10_000, number % 10_000), revision, HEAD, ledger, due, own)
 
 
 def _postgres_facts(connection: Connection) -> PostgresFacts:
@@ -172,7 +176,7 @@ def _postgres_facts(connection: Connection) -> PostgresFacts:
             " AND has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE')"
             " AND has_table_privilege(oid, 'DELETE')) ORDER BY relname"
         ),
-        {"names": list(METADATA.tables)},
+        {"names": [*METADATA.tables, *DERIVED.tables]},
     ).scalars()
     # of other users' sessions only that they are there can be seen
     sessions = connection.execute(
@@ -215,3 +219,8 @@ def _ledger(connection: Connection) -> Ledger | None:
         select(func.count(), func.min(c.timestamp)).where(c.archive_path.is_(None))
     ).one()
     return Ledger(last is not None, last, unfiled[0], unfiled[1])
+
+
+def _backlog(connection: Connection, revision: str | None) -> Backlog | None:
+    """Asked only of tables that are sure to be there."""
+    return backlog(connection) if revision == HEAD else None

@@ -36,6 +36,21 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What follows from the deliveries, and is not done yet.
+
+    Attributes:
+        products: whose features are not those of the data day with all that is known.
+        days: of a feed, that are to be judged.
+        days_since: when the delivery arrived that made the first of those days due, UTC.
+    """
+
+    products: int
+    days: int
+    days_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class SqliteFacts:
     """What only SQLite has.
 
@@ -92,6 +107,7 @@ class Database:
         revision: of its tables; None if it has none of ours.
         needed: the revision that this release needs.
         ledger: None if it has none.
+        backlog: None if its tables are not those that this release needs, or may not be read.
         own: what only this kind has.
     """
 
@@ -99,4 +115,5 @@ class Database:
     revision: str | None
     needed: str
     ledger: Ledger | None
+    backlog: Backlog | None
     own: SqliteFacts | PostgresFacts

@@ -109,14 +109,13 @@ def finish(connection: Connection, delivery_id: int, counts: Counts, seconds: fl
     )
 
 
-def known(connection: Connection, sha256: str | None) -> Known:
-    """What became of these bytes before."""
+def known(connection: Connection, sha256: str | None, slot: str | None = None) -> Known:
+    """What became of these bytes before; with a slot, what became of them in it."""
     if sha256 is None:
         return Known()
+    same = [_C.sha256 == sha256, *([] if slot is None else [_C.slot == slot])]
     rows = connection.execute(
-        select(_C.id, _C.status, _C.forced_at)
-        .where(_C.sha256 == sha256, _C.status != "duplicate")
-        .order_by(_C.id.desc())
+        select(_C.id, _C.status, _C.forced_at).where(*same, _C.status != "duplicate").order_by(_C.id.desc())
     ).all()
     loaded = next((row.id for row in rows if row.status in LOADED), None)
     tried = [row for row in rows if row.status not in LOADED]

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from handlers import HANDLERS, columns
-from handlers.feed import Additive, Feed, Fold
+from handlers.feed import Additive, Feed, Fold, Snapshot
 
 LINE_BITS = 32
 
@@ -138,12 +138,15 @@ DELIVERIES = Table(
     sqlite_autoincrement=True,  # an id is never used again, also after its row is gone
 )
 IS_LOADED = text("status IN ('success', 'partial')")
+_BY_NAME = ", ".join(f"'{feed.name}'" for feed in HANDLERS if feed.dated_by_name)
+# the same bytes are loaded once, but of feeds that say something else under the name of another day
+_LOADED_ONCE = text(f"status IN ('success', 'partial') AND file_type NOT IN ({_BY_NAME})")
 Index(
     "uq_data_ingestion_log_loaded_sha256",
     DELIVERIES.c.sha256,
     unique=True,
-    sqlite_where=IS_LOADED,
-    postgresql_where=IS_LOADED,
+    sqlite_where=_LOADED_ONCE,
+    postgresql_where=_LOADED_ONCE,
 )
 Index("ix_data_ingestion_log_slot", DELIVERIES.c.slot)
 Index("ix_data_ingestion_log_sha256", DELIVERIES.c.sha256)
@@ -192,6 +195,28 @@ PRODUCTS = Table(
     METADATA,
     Column("product_id", String(64), primary_key=True),
     Column("first_seen", Date, nullable=False),
+)
+
+TOTALS = Table(
+    "scope_daily",
+    METADATA,
+    Column("feed", String(32), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("units", BigInteger, nullable=False),
+    Column("value_e4", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+CLOCK = Table(
+    "hour_daily",
+    METADATA,
+    Column("feed", String(32), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("units", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 
@@ -247,8 +272,7 @@ def _fold_type(fold: Fold) -> TypeEngine[Any]:
     return BigInteger() if fold.integer else Double()
 
 
-def _daily(feed: Feed) -> Table:
-    daily = feed.daily
+def _daily(feed: Feed, daily: Additive | Snapshot) -> Table:
     keys: list[Column[Any]] = []
     for name in daily.keys:
         kind: TypeEngine[Any] = Date() if name == "day" else column_type(feed.column(name).kind)
@@ -262,4 +286,4 @@ def _daily(feed: Feed) -> Table:
 
 LIVE = {feed.name: _live(feed) for feed in HANDLERS}
 SHADOWED = {feed.name: _shadowed(feed) for feed in HANDLERS}
-DAILY = {feed.name: _daily(feed) for feed in HANDLERS}
+DAILY = {feed.name: _daily(feed, feed.daily) for feed in HANDLERS if feed.daily}

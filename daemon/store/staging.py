@@ -71,6 +71,7 @@ class Stage:
         self.rejects = 0
         self.known = 0
         self._sums: list[pa.Table] = []
+        self._hours: list[pa.Table] = []
         self._scratch = scratch
         self._columns = {"line": "BIGINT"}
         self._columns |= {column.name: sql_kind(column.kind) for column in feed.columns}
@@ -93,6 +94,7 @@ class Stage:
         self.rows += rows.num_rows
         if isinstance(self.feed.daily, Additive):
             self._sums.append(self.feed.daily.summarise(rows))
+            self._hours.append(self.feed.daily.clock(rows))
             if sum(t.num_rows for t in self._sums) > _MERGE_ABOVE and len(self._sums) > 1:
                 self._sums = [self._merged(self.feed.daily)]
         if self._writer is not None:
@@ -191,6 +193,10 @@ class Stage:
         if not isinstance(self.feed.daily, Additive) or not self._sums:
             raise AssertionError("no sums here")
         return self._merged(self.feed.daily)
+
+    def hours(self) -> list[pa.Table]:
+        """Parts of what the rows add to the totals per hour (see ``Additive.clock``)."""
+        return self._hours
 
     def reasons(self) -> dict[str, int]:
         """How many rejects each reason has, most frequent first."""

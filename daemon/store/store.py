@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from daemon.errors import OutcomeUnknown
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Outcome, Refused
-from daemon.store import ledger
+from daemon.store import alerts, ledger, quality
 from daemon.store.bulk import manners_of
 from daemon.store.commit import load
 from daemon.store.engine import IMMEDIATE, create_database, translated
@@ -19,6 +19,7 @@ from daemon.store.staging import Stage, staging
 from daemon.store.unload import Done, unload
 from handlers.errors import FileError
 from handlers.feed import Feed
+from handlers.quality.result import DEFAULTS, Thresholds
 
 _Answer = TypeVar("_Answer")
 
@@ -51,10 +52,10 @@ class Store:
         with self._reading() as connection:
             return ledger.outcome_of(connection, claim)
 
-    def known(self, sha256: str) -> Known:
-        """What became of these bytes before."""
+    def known(self, sha256: str, slot: str | None = None) -> Known:
+        """What became of these bytes before; with a slot, what became of them in it."""
         with self._reading() as connection:
-            return ledger.known(connection, sha256)
+            return ledger.known(connection, sha256, slot)
 
     def rejects_at(self, rejects_path: str) -> Mapping[str, Any] | None:
         """The latest delivery whose rejects were written to a place below the data folder."""
@@ -97,6 +98,7 @@ class Store:
         dialect: Dialect,
         seconds: float,
         least_share: float = 0.5,
+        thresholds: Thresholds = DEFAULTS,
     ) -> Outcome:
         """The one transaction of a delivery (see ``commit.py``).
 
@@ -106,7 +108,7 @@ class Store:
         """
         with translated():
             stage.manners.begin(stage.connection)
-            outcome = load(stage, delivery, dialect, seconds, least_share)
+            outcome = load(stage, delivery, dialect, seconds, least_share, thresholds)
             with translated(OutcomeUnknown):
                 stage.connection.commit()
             return outcome
@@ -120,6 +122,7 @@ class Store:
         read: int = 0,
         details: Mapping[str, Any] | None = None,
         seconds: float = 0.0,
+        thresholds: Thresholds = DEFAULTS,
     ) -> Refused:
         """Notes that nothing of a file was loaded, and why."""
         counts = Counts(read=read, rejected=read)
@@ -134,6 +137,8 @@ class Store:
                 details={**explained, **(details or {})},
                 seconds=seconds,
             )
+            alerts.on_refused(connection, delivery_id, delivery.arrived)
+            quality.accuracy_of_delivery(connection, delivery_id, delivery.arrived, thresholds)
         return Refused(delivery_id, error.reason, error.message, counts)
 
     def duplicate(self, delivery: Delivery, of: int, seconds: float = 0.0) -> Duplicate:
@@ -207,6 +212,12 @@ class Store:
         """The answer to one of the questions of ``daemon.store.history``, read in one transaction."""
         with self._reading() as connection:
             return question(connection)
+
+    def change(self, work: Callable[[Connection], _Answer]) -> _Answer:
+        """What ``work`` returns, done in one writing transaction that no other process's ``change`` overlaps."""
+        with self._writing() as connection:
+            manners_of(connection).take_turns(connection)
+            return work(connection)
 
     def by_feed(self, since: datetime) -> list[dict[str, Any]]:
         """Figures of each feed for ``stockgrip status``."""

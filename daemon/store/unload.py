@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from daemon.store import ledger
+from daemon.store import alerts, ledger, quality
 from daemon.store.bulk import Manners
 from daemon.store.changes import Changes
 from handlers import feed_named
@@ -50,8 +50,11 @@ def unload(connection: Connection, manners: Manners, delivery_id: int, at: datet
     row = _loaded(connection, delivery_id)
     changes = Changes(connection, manners, feed_named(row["file_type"]))
     done = _unload_fix(changes, row) if row["fixes"] is not None else _unload_whole(changes, row)
-    changes.settle()
+    changes.settle(delivery_id)
     ledger.unloaded(connection, done.deliveries, at, why)
+    alerts.on_gone(connection, done.deliveries, at)
+    if row["fixes"] is not None:
+        quality.accuracy_of_delivery(connection, row["fixes"], at)
     return done
 
 

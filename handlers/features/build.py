@@ -145,9 +145,9 @@ def build(
         as_of=as_of,
         first_seen=first_seen,
         last_sale=last_sale,
-        sales=_sales(sales, count, as_of, deep),
-        stock=_stock(stock, count, as_of, deep, fresh_days),
-        signals=_signals(signals, count, as_of, deep),
+        sales=sales_arrays(sales, count, as_of, deep),
+        stock=stock_arrays(stock, count, as_of, deep, fresh_days),
+        signals=signal_arrays(signals, count, as_of, deep),
         attributes=attributes,
     )
 
@@ -170,7 +170,8 @@ def _by_day(product: Ints, age: Ints, values: Ints, count: int, depth: int) -> I
     return _laid_out(cells, values[near], (count, depth))
 
 
-def _sales(rows: SalesRows, count: int, as_of: date, deep: int) -> Sales:
+def sales_arrays(rows: SalesRows, count: int, as_of: date, deep: int = 0) -> Sales:
+    """The sales of so many products; see ``build``."""
     age = _ages(rows.day, as_of)
 
     def laid(values: Ints, depth: int) -> Ints:
@@ -188,7 +189,8 @@ def _sales(rows: SalesRows, count: int, as_of: date, deep: int) -> Sales:
     )
 
 
-def _signals(rows: SignalRows, count: int, as_of: date, deep: int) -> Signals:
+def signal_arrays(rows: SignalRows, count: int, as_of: date, deep: int = 0) -> Signals:
+    """The demand signals of so many products; see ``build``."""
     age, depth = _ages(rows.day, as_of), max(SIGNAL_DAYS, deep)
     measures = {
         field.name: _by_day(rows.product, age, getattr(rows, field.name), count, depth)
@@ -197,8 +199,11 @@ def _signals(rows: SignalRows, count: int, as_of: date, deep: int) -> Signals:
     return Signals(**measures)
 
 
-def _stock(rows: StockRows, count: int, as_of: date, deep: int, fresh_days: int) -> Stock:
-    """Adds each snapshot from its day on and takes it away when the next one comes or it has grown too old."""
+def stock_arrays(rows: StockRows, count: int, as_of: date, deep: int, fresh_days: int) -> Stock:
+    """The stock of so many products; see ``build``.
+
+    Adds each snapshot from its day on and takes it away when the next one comes or it has grown too old.
+    """
     depth = max(STOCK_DAYS, deep, fresh_days + 1)
     oldest = stock_rows_days(fresh_days, depth)
     age = _ages(rows.day, as_of)

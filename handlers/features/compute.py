@@ -12,7 +12,7 @@ from handlers.features.catalogue import CATALOGUE, VERSION
 from handlers.features.feature import DType
 from handlers.features.history import Floats, History
 
-_ARROW: dict[DType, pa.DataType] = {
+ARROW_TYPES: dict[DType, pa.DataType] = {
     "float": pa.float64(),
     "integer": pa.int64(),
     "flag": pa.bool_(),
@@ -57,7 +57,7 @@ def _typed(values: Floats | NDArray[np.object_], dtype: DType) -> pa.Array:
     if dtype == "text":
         return pa.array(values.tolist(), pa.string())
     numbers = pa.array(values, pa.float64(), mask=np.isnan(values.astype(np.float64)))
-    return numbers.cast(_ARROW[dtype])
+    return numbers.cast(ARROW_TYPES[dtype])
 
 
 def features_of(history: History) -> Features:

@@ -47,11 +47,11 @@ def test_times_get_those_of_the_story_and_nothing_is_left_behind() -> None:
     with runbook.a_site() as site:
         site.type("stockgrip sample --days 1 --products 2 live_feeds", may_fail=False)
         site.behind_the_scene(
-            "@at 2025-07-01 02:10:04\n@daemon\n@taken\n@taken\n@taken\n@at 2025-07-01 07:30:15\n"
+            "@at 2025-07-01 02:10:04\n@daemon\n@taken\n@taken\n@taken\n@taken\n@at 2025-07-01 07:30:15\n"
         )
         listed = site.scribe.fair(site.type("stockgrip log"))
         assert re.findall(r"^ (\d)  (\S+ \S+)  ", listed, re.MULTILINE) == [
-            (number, "2025-07-01 02:10") for number in "123"
+            (number, "2025-07-01 02:10") for number in "1234"
         ]
         told = site.scribe.fair(site.type("stockgrip explain 3"))
         assert "\n  02:10:04  claimed\n" in told

@@ -16,6 +16,7 @@ from support.process import clean_environment, environment, run_cli
 
 from daemon.errors import ConfigError
 from daemon.store import create_database, open_engine
+from daemon.store.derived import DERIVED
 from daemon.store.migrate import _SCRIPTS, HEAD, migrate
 from daemon.store.schema import METADATA
 
@@ -78,6 +79,7 @@ def test_a_migrated_database_is_what_the_tables_declare(empty_urls):
     create_database(migrated).dispose()
     engine = open_engine(declared)
     METADATA.create_all(engine)
+    DERIVED.create_all(engine)
     engine.dispose()
     assert [pair for pair in zip(shape(migrated), shape(declared), strict=True) if pair[0] != pair[1]] == []
     assert len(shape(migrated)) > 20

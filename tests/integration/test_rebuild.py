@@ -81,9 +81,13 @@ TAMPERED = {
     "live_inventory_updates_shadowed": "reserved_stock",
     "live_demand_signals": "market_trend",
     "live_demand_signals_shadowed": "weather_factor",
+    "live_products": "lead_time_std_days",
+    "live_products_shadowed": "unit_cost",
     "sales_daily": "revenue_e4",
     "inventory_daily": "close",
     "demand_daily": "trend_sum_e6",
+    "scope_daily": "value_e4",
+    "hour_daily": "units",
     "products": "first_seen",
     "rejected_rows": "message",
     "data_ingestion_log": "records_successful",
@@ -124,7 +128,9 @@ def test_one_tampered_value_in_each_table_is_named(site):
         elif each.table == "data_ingestion_log":
             assert (each.delivery, each.file) == (row["id"], row["file_name"])
         else:
-            assert each.key["product_id"] == row["product_id"]
+            named = [name for name in ("product_id", "scope", "hour") if name in row]
+            assert named
+            assert all(each.key[name] == row[name] for name in named)
             assert each.behind
         was = row[each.column]
         if not isinstance(was, date):

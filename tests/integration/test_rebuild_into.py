@@ -23,6 +23,7 @@ from daemon.rebuild.text import move_text
 from daemon.rebuild.verify import verify
 from daemon.store import copying
 from daemon.store.copying import CannotCopy
+from daemon.store.derived import DERIVED
 from daemon.store.schema import DELIVERIES, LIVE, METADATA
 
 _C = DELIVERIES.c
@@ -92,7 +93,7 @@ def test_every_table_is_copied_exactly_and_back(site, target):
     assert found.is_exact
     assert contents(target) == before == dump(site.service.store.engine)
     assert [table.rows for table in planned.tables] == [table.copied for table in found.tables]
-    assert {table.table for table in found.tables} == set(METADATA.tables)
+    assert {table.table for table in found.tables} == {*METADATA.tables, *DERIVED.tables}
     assert "The copy is exact" in move_text(found)
     assert next_id(target) > site.ledger()[-1]["id"]
     # once more: nothing is left to do
@@ -175,6 +176,8 @@ DAMAGE = {
     "sales_daily": ("rows", 99),
     "inventory_daily": ("location", "stray"),
     "demand_daily": ("day", date(2020, 1, 1)),
+    "scope_daily": ("units", 99),
+    "hour_daily": ("units", 99),
 }
 
 

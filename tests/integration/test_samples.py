@@ -7,7 +7,7 @@ import pytest
 from conftest import make_settings, serving
 from support.dump import dump, in_order
 from support.files import tree
-from support.oracle import TABLES, Oracle, aggregates
+from support.oracle import LIVE, Oracle, aggregates
 
 from daemon.sample import DEFAULT_LAST_DAY, generate, generate_corrupt, write_samples
 from daemon.store import Store
@@ -81,8 +81,8 @@ def test_the_ledgers_figures_add_up_with_the_tables(drained):
             parts = [row[f"records_{part}"] for part in ("successful", "failed", "duplicate")]
             assert row["records_processed"] == sum(parts)
             label = f"{row['file_name']} {row['sha256'][:12]}"
-            live = sum(r["delivery"] == label for table in TABLES.values() for r in tables[table])
-            shadowed = sum(r["delivery"] == label for t in TABLES.values() for r in tables[f"{t}_shadowed"])
+            live = sum(r["delivery"] == label for table in LIVE.values() for r in tables[table])
+            shadowed = sum(r["delivery"] == label for t in LIVE.values() for r in tables[f"{t}_shadowed"])
             assert live + shadowed == row["records_successful"] + row["records_duplicate"], row["file_name"]
 
 
@@ -99,7 +99,7 @@ def test_rows_of_the_good_files_are_those_of_a_plain_reader(drained):
     wanted = expected.tables()
     names = {f.name for f in (*good, *plain)}
     for _, tables in drained.values():
-        for table in TABLES.values():
+        for table in LIVE.values():
             ours = [row for row in tables[table] if row["delivery"].split(" ")[0] in names]
             assert ours == wanted[table]
 

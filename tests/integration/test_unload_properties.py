@@ -93,10 +93,13 @@ class History:
         self.loaded[number] = outcome.delivery_id
 
     def _fix(self, number, file, before):
-        broken = [n for n, other in before if n in self.loaded and other.fixes is None and rejected(other)]
+        # among all, so that a fix has the same target also when others were left out
+        broken = [n for n, other in before if other.fixes is None and rejected(other)]
         if not broken:
             return
         target = broken[file.fixes % len(broken)]
+        if target not in self.loaded:
+            return
         row = self.store.delivery(self.loaded[target])
         if row["superseded_by"] is not None or row["status"] == "unloaded":
             return
@@ -116,7 +119,7 @@ def run(store, history, without=frozenset()):
     numbered = list(enumerate(history))
     for number, file in numbered:
         if number not in without:
-            done.load(number, file, [pair for pair in numbered[:number] if pair[0] not in without])
+            done.load(number, file, numbered[:number])
     return done
 
 

@@ -59,7 +59,8 @@ def test_no_statement_of_a_delivery_walks_through_a_table_that_grows(databases, 
         if not re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE)", statement):
             return
         explained.append(statement)
-        plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        once = parameters[0] if isinstance(parameters, list) else parameters
+        plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", once).fetchall()
         walked.extend(f"{detail}: {statement}" for *_, detail in plan if grows(statement, detail))
 
     with serving(make_settings(tmp_path / "data", url), store) as made:

@@ -18,7 +18,7 @@ _VOLATILE = (
     *("id", "timestamp", "processing_time_seconds", "claim", "archive_path", "rejects_path", "attempts"),
     *("seen_at", "waited", "evidence", "filed_at", "forced_at", "unloaded_at"),
 )
-_MONEY = {"revenue", "competitor_price"}  # decimals in one database, doubles in the other
+_MONEY = {"revenue", "competitor_price", "unit_cost", "selling_price"}  # decimals or doubles
 _POINTERS = ("superseded_by", "duplicate_of", "fixes", "extends", "retry_of")
 
 

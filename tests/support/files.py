@@ -9,6 +9,7 @@ SALES = HEADERS["sales"]
 SALES_WITH_TRANSACTION = f"{SALES},transaction_id"
 INVENTORY = HEADERS["inventory"]
 DEMAND = HEADERS["demand"]
+PRODUCTS = HEADERS["products"]
 
 
 def csv_bytes(header: str, rows: Iterable[str]) -> bytes:

@@ -61,7 +61,7 @@ def commit(
         os.write(fd, content)
         with store.stage(feed) as stage:
             reading = Reading()
-            read_into(stage, fd, where.compression, rules, ARRIVED, reading, Kin(fixes=fixes))
+            read_into(stage, fd, where.compression, rules, ARRIVED, reading, Kin(fixes=fixes), where.day)
             return store.commit(delivery, stage, reading.dialect or Dialect("", ""), 0.0, least_share=0.0)
     finally:
         os.close(fd)

@@ -17,10 +17,12 @@ from typing import Any
 from support.dump import Dump, Row, in_order
 
 TABLES = {"sales": "live_sales_data", "inventory": "live_inventory_updates", "demand": "live_demand_signals"}
+LIVE = {**TABLES, "products": "live_products"}  # the last has no daily aggregate
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "sales": {"customer_segment": "regular", "fulfillment_method": "warehouse"},
     "inventory": {"reserved_stock": 0, "in_transit": 0},
     "demand": {"weather_factor": "normal", "event_impact": "none"},
+    "products": {},
 }
 _COLUMNS = {
     "sales": (
@@ -35,10 +37,18 @@ _COLUMNS = {
         *("date", "product_id", "external_demand", "market_trend", "competitor_price", "weather_factor"),
         *("event_impact", "social_sentiment"),
     ),
+    "products": (
+        *("date", "product_id", "name", "category", "unit_cost", "selling_price", "lead_time_days"),
+        *("lead_time_std_days", "shelf_life_days", "min_order_quantity", "max_order_quantity", "pack_size"),
+        "supplier_id",
+    ),
 }
-_INTEGERS = {"quantity_sold", "stock_level", "reserved_stock", "in_transit"}
-_MONEY = {"revenue", "competitor_price"}
-_SIGNALS = {"market_trend", "social_sentiment"}
+_INTEGERS = {
+    *("quantity_sold", "stock_level", "reserved_stock", "in_transit"),
+    *("shelf_life_days", "min_order_quantity", "max_order_quantity", "pack_size"),
+}
+_MONEY = {"revenue", "competitor_price", "unit_cost", "selling_price"}
+_SIGNALS = {"market_trend", "social_sentiment", "lead_time_days", "lead_time_std_days"}
 _WORDS = {
     "channel",
     "customer_segment",
@@ -71,26 +81,29 @@ class Oracle:
 
     _deliveries: list[_Delivery] = field(default_factory=list)
     _superseded: list[_Delivery] = field(default_factory=list)
-    _seen: set[bytes] = field(default_factory=set)
+    _seen: set[tuple[str | None, bytes]] = field(default_factory=set)
 
     def load(self, name: str, content: bytes, rejected: Iterable[int] = ()) -> None:
         """Loads a comma-separated UTF-8 file; rows on the `rejected` lines are left out."""
-        if content in self._seen:
-            return
-        self._seen.add(content)
         stem = name.removesuffix(".csv")
         feed = stem.split("_")[0]
-        slot = stem if re.search(r"_data_\d{8}", stem) else None
+        dated = re.search(r"_(\d{8})", stem)
+        slot = stem if dated else None
+        known = slot if feed == "products" else None, content  # its rows have their day from the name
+        if known in self._seen:
+            return
+        self._seen.add(known)
         replaced = [d for d in self._deliveries if slot is not None and d.slot == slot]
         self._superseded += replaced
         self._deliveries = [d for d in self._deliveries if d not in replaced]
-        rows = _rows(feed, label(name, content), content, set(rejected))
+        day = dated[1] if dated and feed == "products" else ""
+        rows = _rows(feed, label(name, content), content, set(rejected), day)
         self._deliveries.append(_Delivery(label(name, content), feed, slot, content, rows))
 
     def tables(self) -> Dump:
         """Rows, rows that stepped back, aggregates and products, as `dump(by_name=True)` gives them."""
-        live: dict[str, list[Row]] = {feed: [] for feed in TABLES}
-        shadowed: dict[str, list[Row]] = {feed: [] for feed in TABLES}
+        live: dict[str, list[Row]] = {feed: [] for feed in LIVE}
+        shadowed: dict[str, list[Row]] = {feed: [] for feed in LIVE}
         latest: dict[tuple[Any, ...], Row] = {}
         for delivery in self._superseded:
             shadowed[delivery.feed] += delivery.rows
@@ -105,8 +118,8 @@ class Oracle:
                 latest[key] = row
         for key, row in latest.items():
             live[key[0]].append(row)
-        found = {TABLES[feed]: in_order(rows) for feed, rows in live.items()}
-        found |= {f"{TABLES[feed]}_shadowed": in_order(rows) for feed, rows in shadowed.items()}
+        found = {LIVE[feed]: in_order(rows) for feed, rows in live.items()}
+        found |= {f"{LIVE[feed]}_shadowed": in_order(rows) for feed, rows in shadowed.items()}
         return found | aggregates(found)
 
 
@@ -117,6 +130,8 @@ def aggregates(live: Dump) -> Dump:
         "inventory_daily": _inventory_daily(live[TABLES["inventory"]]),
         "demand_daily": _demand_daily(live[TABLES["demand"]]),
     }
+    found["scope_daily"] = _scope_daily(found)
+    found["hour_daily"] = _hour_daily(live[TABLES["sales"]])
     first: dict[str, str] = {}
     for table in TABLES.values():
         for row in live[table]:
@@ -125,7 +140,7 @@ def aggregates(live: Dump) -> Dump:
     return {name: in_order(rows) for name, rows in found.items()}
 
 
-def _rows(feed: str, owner: str, content: bytes, rejected: set[int]) -> list[Row]:
+def _rows(feed: str, owner: str, content: bytes, rejected: set[int], day: str) -> list[Row]:
     reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
     reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
     rows: list[Row] = []
@@ -137,6 +152,7 @@ def _rows(feed: str, owner: str, content: bytes, rejected: set[int]) -> list[Row
         row: Row = {"delivery": owner, "line": reader.line_num}
         for column in _COLUMNS[feed]:
             row[column] = _value(feed, column, (cells.get(column) or "").strip())
+        row["date"] = row["date"] or _parsed("date", day)
         if feed == "sales":
             shared = (row["transaction_id"], row["product_id"])
             numbers[shared] += 1
@@ -178,7 +194,7 @@ def _key(feed: str, row: Row) -> tuple[Any, ...] | None:
         case "inventory":
             return ("inventory", row["product_id"], row["location"], row["date"])
         case _:
-            return ("demand", row["product_id"], row["date"])
+            return (feed, row["product_id"], row["date"])
 
 
 def _sales_daily(rows: list[Row]) -> list[Row]:
@@ -242,6 +258,38 @@ def _demand_daily(rows: list[Row]) -> list[Row]:
             total[f"{name}_square_e6"] = sum(_rounded(value * value * _E6) for value in values)
         found.append(total)
     return found
+
+
+def _scope_daily(daily: Dump) -> list[Row]:
+    sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
+
+    def add(feed: str, row: Row, of: list[str], units: int, money: int, rows: int) -> None:
+        parts = [f"{name}:{row[name]}" for name in of if row[name]]
+        scopes = {"", *parts, "|".join(parts) if len(parts) == len(of) else ""}
+        for scope in scopes:
+            for at, value in enumerate((units, money, rows)):
+                sums[feed, row["day"], scope][at] += value
+
+    for row in daily["sales_daily"]:
+        add("sales", row, ["location", "channel"], row["units"], row["revenue_e4"], row["rows"])
+    for row in daily["inventory_daily"]:
+        add("inventory", row, ["location"], row["close"], 0, 1)
+    for row in daily["demand_daily"]:
+        add("demand", row, [], row["signals"], 0, 1)
+    names = ("feed", "day", "scope", "units", "value_e4", "rows")
+    return [dict(zip(names, (*key, *figures), strict=True)) for key, figures in sums.items()]
+
+
+def _hour_daily(rows: list[Row]) -> list[Row]:
+    sums: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
+    for row in rows:
+        hour = sums[row["date"][:10], int(row["date"][11:13])]
+        hour[0] += max(row["quantity_sold"], 0)
+        hour[1] += 1
+    return [
+        {"feed": "sales", "day": day, "hour": hour, "units": units, "rows": count}
+        for (day, hour), (units, count) in sums.items()
+    ]
 
 
 def _rounded(value: Decimal) -> int:

@@ -19,7 +19,7 @@ from daemon.service import Service
 from daemon.store import Store
 from daemon.store.schema import DELIVERIES
 from support.dump import dump
-from support.files import DEMAND, INVENTORY, SALES, SALES_WITH_TRANSACTION, csv_bytes, drop, tree
+from support.files import DEMAND, INVENTORY, PRODUCTS, SALES, SALES_WITH_TRANSACTION, csv_bytes, drop, tree
 
 APPENDS = {"sales": {"patterns": [r"sales_data_(?P<date>\d{8})(?:_(?P<suffix>\w+))?", "till_log"]}}
 """Patterns with a feed that appends: `till_log.csv` has no date."""
@@ -196,3 +196,11 @@ def fill(site: Site) -> None:
     )
     content = csv_bytes(DEMAND, [signals[0].replace("high", "medium"), "2025-06-02,Z-9,high,,,,,"])
     site.deliver("demand_data_20250602.csv.zst", zstandard.compress(content))
+
+    goods = ["A-1,Ärmel,cloth,1.0001,2.99,4.5,0.1234567890123,,4,8,4,SUP1", "B,,,,,,,30,,,,"]
+    offered = site.deliver("products_20250601.csv", csv_bytes(PRODUCTS, [*goods, "C,,,,,,,,5,4,1,"]))
+    site.fix(offered, line_4={"max_order_quantity": "50"})
+    site.deliver("products_20250601_web.csv", csv_bytes(PRODUCTS, [goods[0].replace("2.99", "3.99")]))
+    # the same bytes, of another day
+    assert site.deliver("products_20250602.csv", csv_bytes(PRODUCTS, goods))["status"] == "success"
+    site.unload(site.deliver("products_20250603.csv", csv_bytes(PRODUCTS, goods)))

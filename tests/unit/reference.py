@@ -52,6 +52,21 @@ FEEDS = {
         "event_impact": ("word", "promotion holiday none", "none"),
         "social_sentiment": ("decimal", None, Decimal(-1), Decimal(1)),
     },
+    "products": {
+        "date": ("date", "of the file"),
+        "*product_id": ("text", 64),
+        "name": ("text", None),
+        "category": ("text", None),
+        "unit_cost": ("decimal", 4, Decimal(0), None),
+        "selling_price": ("decimal", 4, Decimal(0), None),
+        "lead_time_days": ("decimal", None, Decimal(0), Decimal(36500)),
+        "lead_time_std_days": ("decimal", None, Decimal(0), Decimal(36500)),
+        "shelf_life_days": ("integer", 0),
+        "min_order_quantity": ("integer", 0),
+        "max_order_quantity": ("integer", 0),
+        "pack_size": ("integer", 1),
+        "supplier_id": ("text", None),
+    },
 }
 DATE = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:(Z)|([+-])(\d{2}):?(\d{2}))?)?",
@@ -169,6 +184,8 @@ def judge_row(line, raw, cells, names, feed, now, zone, *, returns) -> Row:
     for declared, kind in FEEDS[feed].items():
         name = declared.removeprefix("*")
         text = by_name.get(name, "")
+        if kind == ("date", "of the file"):
+            text = text or now.date().isoformat()
         if text:
             value, answers = judge_cell(text, kind, now, zone, returns=returns)
         else:
@@ -196,6 +213,10 @@ def between_columns(values, feed, *, returns):
             yield "reserved_stock", "reserved_over_stock"
         if values["last_reorder_date"] is not None and values["last_reorder_date"] > values["date"]:
             yield "last_reorder_date", "reorder_after_date"
+    if feed == "products":
+        low, high = values["min_order_quantity"], values["max_order_quantity"]
+        if low is not None and high is not None and low > high:
+            yield "min_order_quantity", "min_over_max"
     if feed == "sales" and returns:
         quantity, revenue = values["quantity_sold"], values["revenue"]
         if not ((quantity > 0 and revenue > 0) or (quantity < 0 and revenue < 0)):
@@ -220,10 +241,10 @@ def judge_cell(text, kind, now, zone, *, returns) -> tuple[object, set[str]]:
             return judge_integer(text, None if returns and low == 1 else low)
         case ("decimal", places, low, high):
             value, answers = judge_decimal(text, places, low, high)
-            if places and not answers and value <= 0 and not returns:  # revenue
+            if places and low is None and not answers and value <= 0 and not returns:  # revenue
                 answers = {"out_of_range"}
             return value, answers
-        case ("date",):
+        case ("date", *_):
             return judge_date(text, now, zone)
     raise AssertionError(kind)
 

@@ -98,6 +98,41 @@ class TestSources:
             "log.level": "error",
             "log.format": "json",
             "retry.initial_seconds": "3",
+            "quality.enabled": "false",
+            "quality.country": "US",
+            "quality.subdivision": "CA",
+            "quality.closed_days": '["2025-12-25"]',
+            **{f"quality.{feed}.expected": '["source:north"]' for feed in ("sales", "inventory", "demand")},
+            **{f"quality.{feed}.calendar": '[{"due": "07:00"}]' for feed in ("sales", "inventory", "demand")},
+            "quality.thresholds.completeness_pass": "0.99",
+            "quality.thresholds.accuracy_pass": "0.99",
+            "quality.thresholds.consistency_pass": "0.99",
+            **{
+                f"quality.thresholds.{name}": "0.92"
+                for name in (
+                    "completeness_warning",
+                    "completeness_resolved",
+                    "accuracy_warning",
+                    "consistency_warning",
+                )
+            },
+            "quality.thresholds.delay_warning_hours": "72",
+            "quality.thresholds.anomaly_info": "2.5",
+            "alerts.log": "false",
+            "alerts.digest_at": "17:00",
+            "alerts.mail.security": "tls",
+            "alerts.mail.sender": "a@example.org",
+            "alerts.mail.to": '["b@example.org"]',
+            "alerts.mail.password_env": "MAIL_PASSWORD",
+            "alerts.webhook.secret_env": "HOOK_KEY",
+            "alerts.webhook.url": "https://example.org/hook",
+        }
+        needed = {
+            "quality.subdivision": {"STOCKGRIP_QUALITY__COUNTRY": "US"},
+            "alerts.mail.host": {
+                "STOCKGRIP_ALERTS__MAIL__SENDER": "a@example.org",
+                "STOCKGRIP_ALERTS__MAIL__TO": '["b@example.org"]',
+            },
         }
         for key, field in KEYS.items():
             value = changed.get(key) or (
@@ -111,7 +146,7 @@ class TestSources:
                 if "share" in key
                 else "17"
             )
-            settings = load_settings(None, {variable_name(key): value})
+            settings = load_settings(None, {variable_name(key): value, **needed.get(key, {})})
             for part in key.split("."):
                 settings = getattr(settings, part)
             assert settings != field.default, key
@@ -456,8 +491,8 @@ class TestDocuments:
         for number, line in enumerate(lines):
             if re.match(r"\s*\w+:", line) and "max_reject_share" not in line:  # explained with max_rejects
                 above = lines[number - 1].strip()
-                section_of_feed = re.fullmatch(r"  (sales|inventory|demand):", line)
-                assert above.startswith("#") or section_of_feed, line
+                inner_section = re.fullmatch(r"  (sales|inventory|demand|products|mail|webhook):", line)
+                assert above.startswith("#") or inner_section, line
 
     def test_the_table_of_the_docs_is_current(self):
         page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import click
 import pytest
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from daemon.cli import cli
 from daemon.cli import shared as commands
+from daemon.store.derived import DERIVED
 from daemon.store.schema import LIVE, METADATA, SHADOWED
 from handlers import HANDLERS
-from handlers.columns import Column, Decimal, Integer, LocalTime, Text, Words
+from handlers.columns import Column, Decimal, Integer, LocalTime, OfFile, Text, Words
 from handlers.feed import Feed
 from handlers.reasons import FileReason, RowReason
 from stockgrip import CSVIngestionPipeline, CSVValidator, DrainResult, FileResult, Validation
@@ -87,6 +89,8 @@ def kind_in_words(column: Column) -> str:
 def when_empty(column: Column) -> str:
     if column.required:
         return "the row is rejected"
+    if isinstance(column.default, OfFile):
+        return column.default.value
     return "no value" if column.default is None else f"`{column.default}`"
 
 
@@ -110,13 +114,16 @@ def test_reasons_lists_each_code(heading: str, reasons: type[FileReason] | type[
 # ---- tables
 
 
-@pytest.mark.parametrize("name", [t.name for t in METADATA.sorted_tables if t not in SHADOWED.values()])
-def test_tables_lists_each_column_with_its_types(name: str) -> None:
+TABLES = [table for table in METADATA.sorted_tables if table not in SHADOWED.values()]
+
+
+@pytest.mark.parametrize("described", [*TABLES, *DERIVED.tables.values()], ids=lambda each: str(each.name))
+def test_tables_lists_each_column_with_its_types(described: Table) -> None:
     expected = []
-    for column in METADATA.tables[name].columns:
+    for column in described.columns:
         types = dict.fromkeys(column.type.compile(d.dialect()) for d in (sqlite, postgresql))
         expected.append((f"`{column.name}`", " / ".join(types), "yes" if column.nullable else "no"))
-    found = table(page("tables.md"), name)
+    found = table(page("tables.md"), described.name)
     compare("docs/tables.md", [row[:3] for row in found], expected)
     assert all(row[3] for row in found), "each column has a meaning"
 

@@ -21,6 +21,7 @@ from daemon.doctor.trial import Trial
 from daemon.doctor.words import listed, size, span
 from daemon.filesystems import Filesystem
 from daemon.settings import Settings, SettleSettings
+from handlers import HANDLERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text("utf-8")
 
@@ -239,9 +240,12 @@ def defaults() -> dict[str, tuple[str, ...]]:
     ("changes", "owners"),
     [
         ({}, []),
-        ({"sales": (".*",)}, [["sales", "inventory"], ["sales", "demand"]]),
-        ({"sales": ("sales_.*",), "inventory": (".*_daily",), "demand": ()}, [["sales", "inventory"]]),
-        ({"inventory": (".*_daily",), "sales": ()}, [["inventory", "demand"]]),
+        ({"sales": (".*",)}, [["sales", other] for other in ("inventory", "demand", "products")]),
+        (
+            {"sales": ("sales_.*",), "inventory": (".*_daily",), "demand": (), "products": ()},
+            [["sales", "inventory"]],
+        ),
+        ({"inventory": (".*_daily",), "sales": ()}, [["inventory", "demand"], ["inventory", "products"]]),
         ({"sales": (), "inventory": ("sales_.*",)}, []),
     ],
 )
@@ -279,11 +283,15 @@ def test_broken_yaml_is_said_once(tmp_path: Path) -> None:
         ("feeds", "feeds: {sales: {patterns: []}}", "warn"),
         (
             "feeds",
-            "feeds: {sales: {patterns: []}, inventory: {patterns: []}, demand: {patterns: []}}",
+            f"feeds: {{{', '.join(f'{feed.name}: {{patterns: []}}' for feed in HANDLERS)}}}",
             "fail",
         ),
         ("patterns", "", "ok"),
-        ("patterns", "feeds: {sales: {patterns: ['.*data.*']}, demand: {patterns: []}}", "warn"),
+        (
+            "patterns",
+            "feeds: {sales: {patterns: ['.*data.*']}, demand: {patterns: []}, products: {patterns: []}}",
+            "warn",
+        ),
         ("settle", "", "ok"),
         ("settle", "settle: {quiet_seconds: 0}", "warn"),
         ("settle", "settle: {quiet_seconds: 40, grace_seconds: 50}", "warn"),

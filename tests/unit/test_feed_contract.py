@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handlers import HANDLERS, SALES
 from handlers.cells import split
 from handlers.check import check
-from handlers.columns import Context, Decimal, Integer, LocalTime, Text, Words
+from handlers.columns import Context, Decimal, Integer, LocalTime, OfFile, Text, Words
 from handlers.errors import FileError
 from handlers.feed import Additive, Snapshot, names
 from handlers.header import read_header
@@ -61,6 +61,11 @@ def quote(cells):
     return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
 
 
+def dated(feed):
+    """The columns that take the day of the file where a cell is empty."""
+    return [column.name for column in feed.columns if isinstance(column.default, OfFile)]
+
+
 def checked(feed, rows, columns=None):
     header = read_header(",".join(columns or names(feed.columns)), feed)
     return check(split("\n".join(map(quote, rows)).encode(), 2, header), feed, CONTEXT)
@@ -83,14 +88,15 @@ def total(*sums):
     return found
 
 
-@pytest.mark.parametrize("feed", FEEDS, ids=["sales", "inventory", "demand", "sales_with_returns"])
+@pytest.mark.parametrize("feed", FEEDS, ids=[*(feed.name for feed in HANDLERS), "sales_with_returns"])
 class TestFeedContract:
     # -- what it declares
 
     def test_names(self, feed):
         found = names(feed.columns)
         assert len(set(found)) == len(found)
-        assert all(NAME.fullmatch(name) for name in (*found, feed.name, feed.table, feed.daily.table))
+        assert all(NAME.fullmatch(name) for name in (*found, feed.name, feed.table))
+        assert feed.daily is None or NAME.fullmatch(feed.daily.table)
         assert not {"line", "delivery_id"} & set(found), "kept for where a row came from"
 
     def test_columns_required_and_defaults_are_those_of_the_rules(self, feed):
@@ -98,14 +104,14 @@ class TestFeedContract:
         assert list(names(feed.columns)) == [name.removeprefix("*") for name in declared]
         assert set(feed.required) == {name[1:] for name in declared if name.startswith("*")}
         assert set(feed.required) | set(feed.optional) == set(names(feed.columns))
-        assert {c.name: c.default for c in feed.columns} == {
+        assert {c.name: None if isinstance(c.default, OfFile) else c.default for c in feed.columns} == {
             n.removeprefix("*"): reference.default(k) for n, k in declared.items()
         }
 
     def test_a_row_is_about_a_product_at_a_time(self, feed):
         assert feed.columns[0].name == "date"
         assert isinstance(feed.columns[0].kind, LocalTime)
-        assert {"date", "product_id"} <= set(feed.required)
+        assert {"date", "product_id"} <= {*feed.required, *dated(feed)}
         assert feed.column("product_id").kind == Text(longest=64)
 
     def test_a_required_column_has_no_default(self, feed):
@@ -113,7 +119,7 @@ class TestFeedContract:
 
     def test_a_default_is_a_value_of_its_column(self, feed):
         for column in feed.columns:
-            if column.default is not None:
+            if column.default is not None and not isinstance(column.default, OfFile):
                 values, problems = column.kind.convert(pa.array([str(column.default)]), CONTEXT)
                 assert values.to_pylist() == [column.default]
                 assert not any(problem.mask.any() for problem in problems)
@@ -124,7 +130,7 @@ class TestFeedContract:
         assert len(set(feed.key)) == len(feed.key)
         assert set(key) <= set(names(feed.columns))
         if feed.repeats == "reject":
-            assert set(key) <= set(feed.required), "an empty cell is no key"
+            assert set(key) <= {*feed.required, *dated(feed)}, "an empty cell is no key"
         else:
             assert feed.key[-1] not in names(feed.columns), "the number is ours, not the file's"
 
@@ -224,6 +230,9 @@ class TestFeedContract:
 
     def test_the_daily_aggregate_speaks_of_the_feeds_columns(self, feed):
         daily = feed.daily
+        assert set(feed.day_key) >= {"product_id", "day"}
+        if daily is None:
+            return
         assert set(daily.keys) - set(names(feed.columns)) == {"day"}
         match daily:
             case Additive():

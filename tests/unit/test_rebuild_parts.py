@@ -13,6 +13,7 @@ from support.process import clean_environment, run_cli
 from daemon.rebuild.room import room
 from daemon.store import canonical
 from daemon.store.canonical import Rows, form_of, missing, pairs
+from daemon.store.derived import DERIVED
 from daemon.store.schema import LIVE, METADATA, PRODUCTS
 
 tables = st.dictionaries(st.text("aäzZ€", min_size=1, max_size=3), st.integers(0, 2), max_size=30)
@@ -41,9 +42,8 @@ def test_pairs_are_rows_between_the_same_keys(one, other, size):
     assert all(pair.equal == (pair.left == pair.right) for pair in found)
 
 
-@pytest.mark.parametrize("name", METADATA.tables)
-def test_a_row_begins_with_its_key_and_has_every_column(name):
-    table = METADATA.tables[name]
+@pytest.mark.parametrize("table", [*METADATA.tables.values(), *DERIVED.tables.values()], ids=str)
+def test_a_row_begins_with_its_key_and_has_every_column(table):
     form = form_of(table)
     assert form.columns[: form.keys] == tuple(column.name for column in table.primary_key)
     computed = {column.name for column in table.columns if column.computed is not None}

@@ -24,10 +24,10 @@ from daemon.sample.files import HEADERS
 from daemon.sample.seasons import calendar_factors, easter, is_black_friday_week, is_closed
 
 DAYS, PRODUCTS, STORES = 56, 40, 3
-ROUTABLE = re.compile(r"(sales|inventory|demand)_data_(\d{8})(_\w+)?\.csv(\.gz|\.zst)?")
+ROUTABLE = re.compile(r"(sales_data|inventory_data|demand_data|products)_(\d{8})(_\w+)?\.csv(\.gz|\.zst)?")
 
 # Of `generate(3, 12, seed=42)` and of all corrupted files with seed 42. A change of these is a change that users see.
-PINNED_GOOD = "63814733e871e87750620b05b4429d5761a27b7c04d01d242999f32d7bb80fe7"
+PINNED_GOOD = "8af4729b6b619d37fbad81a83d8bada27310495a46fca77ecc1d9586367e95a6"
 PINNED_CORRUPT = "5b03735c21a1f1090952a8c64a7107699544ce12b48ec6bd824d38fefc3800e8"
 
 
@@ -52,7 +52,7 @@ def feeds():
     """All good files: {(feed, day): rows}."""
     found = {}
     for file in generate(DAYS, PRODUCTS, seed=7):
-        feed, day = re.fullmatch(r"(\w+)_data_(\d{8})\.csv", file.name).groups()
+        feed, day = re.fullmatch(r"([a-z]+)(?:_data)?_(\d{8})\.csv", file.name).groups()
         found[feed, date.fromisoformat(day)] = rows_of(file)
     return found
 
@@ -87,7 +87,7 @@ def test_bytes_do_not_depend_on_environment(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "there")], env=environment, check=True)
     here, there = ({p.name: p.read_bytes() for p in (tmp_path / d).iterdir()} for d in ("here", "there"))
     assert here == there
-    assert len(here) == 6
+    assert len(here) == 7
 
 
 # -- names and shape
@@ -95,7 +95,8 @@ def test_bytes_do_not_depend_on_environment(tmp_path):
 
 def test_each_day_has_a_file_of_each_feed_under_its_name(feeds):
     days = [DEFAULT_LAST_DAY - timedelta(days=i) for i in reversed(range(DAYS))]
-    assert list(feeds) == [(feed, day) for day in days for feed in ("sales", "inventory", "demand")]
+    daily = [(feed, day) for day in days for feed in ("sales", "inventory", "demand")]
+    assert list(feeds) == [("products", days[0]), *daily]
 
 
 def test_good_files_are_plain_csv_with_all_columns_and_counted_rows():
@@ -160,6 +161,23 @@ def test_demand_keeps_the_rules(feeds):
             assert not r["competitor_price"] or Decimal(r["competitor_price"]) > 0
             assert r["weather_factor"] in {"hot", "cold", "rainy", "normal"}
             assert r["event_impact"] in {"promotion", "holiday", "none"}
+
+
+def test_the_catalogue_speaks_of_what_is_sold(feeds):
+    """Who buys at the cheapest price, and with the largest discount, still pays more than the supplier gets."""
+    ((_, rows),) = by_day(feeds, "products").items()
+    supplier = {r["product_id"]: r["supplier_id"] for r in feeds["inventory", DEFAULT_LAST_DAY]}
+    assert {r["product_id"]: r["supplier_id"] for r in rows} == supplier
+    price = {r["product_id"]: Decimal(r["selling_price"]) for r in rows}
+    for r in rows:
+        assert 0 < Decimal(r["unit_cost"]) < Decimal("0.7") * price[r["product_id"]]
+        assert 2 < Decimal(r["lead_time_days"]) < 9
+        assert 0 < Decimal(r["lead_time_std_days"]) < 3
+        assert r["pack_size"] == r["min_order_quantity"] in {"4", "6", "12"}
+    for day_rows in by_day(feeds, "sales").values():
+        for r in day_rows:
+            if r["channel"] == "pos" and not r["promotion_code"]:
+                assert Decimal(r["revenue"]) == int(r["quantity_sold"]) * price[r["product_id"]]
 
 
 # -- the books
@@ -333,7 +351,7 @@ def test_corrupt_kinds_are_many_and_distinct(corrupt):
 
 def test_corrupt_files_keep_their_own_days(tmp_path):
     paths = write_samples(tmp_path, days=2, products=5, seed=42, corrupt=True)
-    good, broken = paths[:6], paths[6:]
+    good, broken = paths[:7], paths[7:]
     dated = [m for p in broken if (m := ROUTABLE.fullmatch(p.name))]
     days = [m[2] for m in dated if not m[2].endswith("0230")]
     assert len(set(days)) == len(days) == len(broken) - 3  # unroutable, impossible day, other extension
@@ -439,7 +457,7 @@ def test_writing_renames_into_place_and_reports_progress(tmp_path):
     )
     assert seen == [(i, len(paths)) for i in range(1, len(paths) + 1)]
     assert sorted(p.name for p in (tmp_path / "feeds").iterdir()) == sorted(p.name for p in paths)
-    assert [p.read_bytes() for p in paths[:6]] == [f.content for f in generate(2, 5, seed=42)]
+    assert [p.read_bytes() for p in paths[:7]] == [f.content for f in generate(2, 5, seed=42)]
 
 
 def test_a_failed_write_leaves_nothing_under_the_final_name(tmp_path):
@@ -458,7 +476,7 @@ def test_a_daemon_sees_only_whole_files(tmp_path):
         for path in Path(tmp_path).glob("[!.]*"):
             assert path.read_bytes() == expected[path.name]
 
-    assert len(write_samples(tmp_path, days=2, products=5, progress=look)) == 6
+    assert len(write_samples(tmp_path, days=2, products=5, progress=look)) == 7
 
 
 @pytest.mark.parametrize(
@@ -482,12 +500,12 @@ def test_small_and_large_markets(days, products, stores):
     files = list(generate(days, products, seed=9, stores=stores))
     assert files[-2].rows == products * (1 + stores)
     assert files[-1].rows == products
-    assert len(files) <= 3 * days
+    assert len(files) <= 3 * days + 1
 
 
 def test_a_day_without_sales_gives_no_sales_file(tmp_path):
     seen = []
     paths = write_samples(tmp_path, days=60, products=1, seed=0, progress=lambda *counts: seen.append(counts))
-    assert len(paths) < 180
+    assert len(paths) < 181
     assert seen[-1] == (len(paths), len(paths))
     assert all(p.read_bytes().count(b"\n") > 1 for p in paths)

@@ -30,6 +30,7 @@ from support.process import clean_environment, command, run_cli
 from daemon import logs
 from daemon.cli import cli
 from daemon.logs import display_name
+from handlers import HANDLERS
 
 program = sys.modules["daemon.cli.main"]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -43,6 +44,9 @@ USES: dict[str, list[list[str]]] = {
     "status": [[]],
     "explain": [[PARTIAL], [ODD]],
     "log": [["--most", "0"]],
+    "quality": [[], ["explain", "completeness"]],
+    "features": [["PER-0001"], ["--export", "features.csv"], ["P"]],
+    "alerts": [[], ["list", "--all"], ["show", "1"], ["silences"], ["ack", "999"]],
     "check": [[f"data/processed/{PARTIAL}", ODD]],
     "doctor": [[]],
     "sample": [["--days", "1", "--products", "3", "elsewhere"]],
@@ -52,10 +56,14 @@ USES: dict[str, list[list[str]]] = {
     "rebuild": [["--verify"], ["--into", "sqlite:///copy.db"]],
 }
 EACH = [(name, *use) for name, uses in USES.items() for use in uses]
-TABLES = [use for use in EACH if use[0] in ("log", "status", "explain", "check", "doctor")]
+TABLES = [
+    use
+    for use in EACH
+    if use[0] in ("log", "status", "explain", "check", "doctor", "quality", "alerts", "features")
+]
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-LOOKS = ("log", "status", "explain", "check", "doctor", "completion")
+LOOKS = ("log", "status", "explain", "check", "doctor", "completion", "quality", "alerts")
 IN_PROCESS = [use for use in EACH if use[0] != "drain"]  # that one takes the signals of the whole process
 BAD_NEWS = ("Traceback", "Exception ignored", "UnicodeEncodeError")
 
@@ -398,7 +406,10 @@ def test_an_unknown_option(tmp_path: Path, call: Call, name: str) -> None:
         (["explain"], "Missing argument"),
         (["explain", "sales_data_20250215_truncated_rwo.csv"], f"did you mean {PARTIAL}?"),
         (["explain", "99999"], "there is no delivery 99999; the last one is"),
-        (["log", "--feed", "slaes"], "'slaes' is not one of 'sales', 'inventory', 'demand', 'none'"),
+        (
+            ["log", "--feed", "slaes"],
+            "'slaes' is not one of 'sales', 'inventory', 'demand', 'products', 'none'",
+        ),
         (["log", "--status", "bad"], "'bad' is not one of 'success', 'partial'"),
         (
             ["log", "--since", "gestern"],
@@ -569,7 +580,7 @@ def complete(words: str, folder: Path) -> list[str]:
 def test_completion_offers_what_there_is(tmp_path: Path) -> None:
     assert set(complete("stockgrip ", tmp_path)) == set(cli.commands)
     assert complete("stockgrip log --status p", tmp_path) == ["partial"]
-    assert complete("stockgrip log --feed ", tmp_path) == ["sales", "inventory", "demand", "none"]
+    assert complete("stockgrip log --feed ", tmp_path) == [*(feed.name for feed in HANDLERS), "none"]
     assert list(tmp_path.iterdir()) == [], "Tab makes nothing"
 
 

@@ -1,0 +1,75 @@
+"""What follows the deliveries, done when no file waits: in small steps, each one transaction, restartable.
+
+What is due is marked in the transaction of a delivery (``daemon.store.due``) and taken out in the transaction that does
+it, so that a crash at any moment repeats a step and skips none.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from daemon.after import features, quality
+from daemon.errors import TransientError
+from daemon.events import Event
+from daemon.logs import emit
+from daemon.settings import Settings
+from daemon.store import Store
+
+_PAUSE = 60.0  # seconds that a step which failed is left alone
+
+
+@dataclass(slots=True)
+class AfterSteps:
+    """The steps of one database.
+
+    Attributes:
+        store: the database.
+        settings: of the daemon.
+    """
+
+    store: Store
+    settings: Settings
+    _not_before: dict[str, float] = field(default_factory=dict)
+
+    def run(self, enough: Callable[[], bool] = lambda: False) -> None:
+        """Does what is due, until nothing is, or ``enough`` says that files wait or the end has come.
+
+        No error leaves it: what fails stays due, is told in the log, and is tried again later.
+        """
+        for name, step in (("features", self._features), ("quality", self._quality)):
+            while not enough() and self._attempt(name, step):
+                pass
+
+    def tick(self, now: datetime) -> None:
+        """What no delivery brings about: silence is noticed, deadlines pass, days close.
+
+        Args:
+            now: UTC.
+        """
+        self._attempt("watch", lambda: quality.watch(self.store, self.settings, now))
+
+    def _features(self) -> bool:
+        return features.advance(self.store, self.settings)
+
+    def _quality(self) -> bool:
+        return quality.judge(self.store, self.settings)
+
+    def _attempt(self, name: str, step: Callable[[], bool]) -> bool:
+        """Whether there is more of this step to do now."""
+        if time.monotonic() < self._not_before.get(name, 0.0):
+            return False
+        try:
+            return step()
+        except TransientError as error:
+            emit(Event.AFTER_STEP_FAILED, step=name, error=str(error), retry_seconds=_PAUSE)
+        except Exception as error:  # noqa: BLE001  (a defect here must not stop the loading of files)
+            emit(
+                Event.AFTER_STEP_FAILED,
+                step=name,
+                error=str(error)[:500],
+                retry_seconds=_PAUSE,
+                exc_info=error,
+            )
+        self._not_before[name] = time.monotonic() + _PAUSE
+        return False

@@ -1,0 +1,142 @@
+"""What follows from deliveries keeps up with what operators do, and is told of where it does not."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from datetime import timedelta
+
+import pytest
+from conftest import make_settings
+from sqlalchemy import delete, func, insert, select
+from support.files import SALES, csv_bytes, drop
+from support.loading import ARRIVED, load
+from support.process import command, environment, run_cli
+from test_loads import SALES_ROWS
+
+from daemon.doctor import Site, following
+from daemon.doctor.finding import examined
+from daemon.render import status_text
+from daemon.status import picture
+from daemon.store.derived import ALERTS, DUE_DAYS, DUE_PRODUCTS, FEATURE_WINDOWS, METRICS, PRODUCT_FEATURES
+from daemon.store.schema import TOTALS
+
+_LATER = ["2025-06-03T10:00:00,SKU-9,pos,3,3.00,,,,"]
+_HOW = "catalogue_version", "known_at"
+
+
+def current(engine):
+    """The features of the newest day there are any of, and what was last said of the completeness of each day."""
+    with engine.connect() as connection:
+        newest = connection.execute(select(func.max(PRODUCT_FEATURES.c.as_of))).scalar()
+        rows = connection.execute(
+            select(PRODUCT_FEATURES).where(PRODUCT_FEATURES.c.as_of == newest)
+        ).mappings()
+        features = sorted(
+            ({name: value for name, value in row.items() if name not in _HOW} for row in rows),
+            key=lambda row: row["product_id"],
+        )
+        said = connection.execute(
+            select(METRICS.c.day, METRICS.c.delivery_id)
+            .where(METRICS.c.metric_name == "completeness", METRICS.c.scope == "")
+            .order_by(METRICS.c.id)
+        )
+        return newest, features, {row.day: row.delivery_id for row in said}
+
+
+def due(engine):
+    with engine.connect() as connection:
+        counts = (select(func.count()).select_from(table) for table in (DUE_PRODUCTS, DUE_DAYS))
+        return [connection.execute(count).scalar_one() for count in counts]
+
+
+def until(condition, process):
+    deadline = time.monotonic() + 30
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["alone", "beside the daemon"])
+def test_what_follows_an_unload(service, database_url, tmp_path, runs):
+    made = service()
+    env = environment(made.folders.data_dir, database_url)
+    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
+    made.drain()
+    before = current(made.store.engine)
+    drop(made.folders.inbox, "sales_data_20250603.csv", csv_bytes(SALES, _LATER))
+    daemon = (
+        subprocess.Popen(command("run"), env=env, cwd=tmp_path, stderr=subprocess.DEVNULL) if runs else None
+    )
+    try:
+        if daemon is None:
+            assert run_cli("drain", env=env, cwd=tmp_path).returncode == 0
+        else:
+            until(lambda: (made.store.delivery(2) or {}).get("archive_path"), daemon)
+            until(lambda: due(made.store.engine) == [0, 0], daemon)
+        loaded = current(made.store.engine)
+        assert loaded[0] == before[0] + timedelta(1)
+        done = run_cli("unload", "2", "--yes", env=env, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        if daemon is not None:
+            until(lambda: due(made.store.engine) == [0, 0], daemon)
+    finally:
+        if daemon is not None:
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(30) == 0
+    assert due(made.store.engine) == [0, 0]
+    after = current(made.store.engine)
+    assert after[:2] == before[:2]
+    assert after[2][loaded[0]] == 2, "the day is judged again: nothing of it is there now"
+
+
+def test_a_drain_with_nothing_waiting_does_what_is_due(store, database_url, tmp_path):
+    load(store, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
+    assert all(due(store.engine))
+    settings = make_settings(tmp_path / "data", database_url)
+    found = picture(settings)
+    assert (found["due"]["products"] > 0, found["due"]["days"]) == (True, 2)
+    assert "quality of 2 days (the daemon does it" in status_text(found).replace("\n", " ")
+    env = environment(tmp_path / "data", database_url)
+    assert run_cli("drain", env=env, cwd=tmp_path).returncode == 0
+    assert due(store.engine) == [0, 0]
+    with store.engine.begin() as connection:
+        connection.execute(delete(ALERTS))
+    told = json.loads(run_cli("status", "--json", env=env, cwd=tmp_path).stdout)
+    assert told["due"] == {"products": 0, "days": 0}
+    assert told["firing"] == {}
+    assert "due  " not in status_text(told)
+    assert "alerts  " not in status_text(told)
+    told["firing"] = {"info": 3, "critical": 1_200}
+    assert "alerts    1,200 critical, 3 info" in status_text(told)
+
+
+# ---- doctor
+
+
+def look(tmp_path, database_url, later=3_600.0):
+    """What the doctor says some time after the delivery."""
+    variables = {"STOCKGRIP_DATA_DIR": str(tmp_path / "data"), "STOCKGRIP_DATABASE__URL": database_url}
+    at = Site(None, os.environ | variables, clock=lambda: ARRIVED.timestamp() + later)
+    (found,) = examined(following.CHECKS[0], at)
+    return found
+
+
+def test_the_doctor_tells_what_grows_old_and_why(store, database_url, tmp_path):
+    load(store, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
+    marks = due(store.engine)
+    found = look(tmp_path, database_url, later=60)
+    assert (found.state, found.command) == ("ok", ""), found.said
+    found = look(tmp_path, database_url)
+    assert (found.state, found.command) == ("warn", "stockgrip drain")
+    assert "the quality of 2 days, the first for 60 min" in found.said
+    assert due(store.engine) == marks
+    with store.engine.begin() as connection:  # a window that a later release wrote
+        product = connection.execute(select(DUE_PRODUCTS.c.product_id).limit(1)).scalar_one()
+        day = connection.execute(select(func.max(TOTALS.c.day))).scalar_one()
+        connection.execute(insert(FEATURE_WINDOWS).values(product_id=product, as_of=day, packed=b"\xff"))
+    found = look(tmp_path, database_url)
+    assert found.state == "fail"
+    assert "ValueError: a window has layout 255" in found.said
+    assert due(store.engine) == marks
