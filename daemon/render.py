@@ -162,9 +162,9 @@ def retried_text(found: dict[str, Any]) -> str:
     lines = []
     for each in found["retried"]:
         forced = ", and will not be held back for that again" if each["forced"] else ""
+        was = "taken out" if each["reason"] == "unloaded" else f"refused: {each['reason']}"
         lines.append(
-            f"{_printable(each['file'])}: back in live_feeds/ (delivery {each['delivery_id']} was refused:"
-            f" {each['reason']}{forced})"
+            f"{_printable(each['file'])}: back in live_feeds/ (delivery {each['delivery_id']} was {was}{forced})"
         )
     lines += [_printable(message) for message in found["failed"]]
     return terminal.fitted("\n".join(lines)) or "nothing that was refused lies in errors/"

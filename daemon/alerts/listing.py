@@ -14,6 +14,7 @@ _COLOURS = {"critical": "red", "warning": "yellow", "info": "cyan"}
 _INDENT = 4
 _SUMMARY = 240  # columns of a summary in a list on a terminal
 _VALUE = 300  # characters of a detail
+_WHOLE = 1000  # from here on fractions of a detail are of no interest
 _SAID = ("file", "message")  # details that the summary has
 
 
@@ -94,9 +95,10 @@ def _alert(row: Row, zone: ZoneInfo, digits: int, *, whole: bool = False) -> lis
 
 def _state(row: Row, zone: ZoneInfo) -> str:
     """Since when, how often, and who knows."""
-    said = [f"since {_at(row['first_at'], zone)}"]
+    said = [f"since {_at(row['first_at'], zone)} {row['first_at'].astimezone(zone):%Z}"]
     if row["state"] != "firing":
-        said = [f"from {_at(row['first_at'], zone)} until {_at(row['resolved_at'], zone)}"]
+        over = row["resolved_at"].astimezone(zone)
+        said = [f"from {_at(row['first_at'], zone)} until {_at(over, zone)} {over:%Z}"]
     if row["times"] > 1:
         said.append(f"found {row['times']:,} times")
     if row["acked_at"] is not None:
@@ -105,7 +107,8 @@ def _state(row: Row, zone: ZoneInfo) -> str:
     if row["silenced_by"] is not None:
         said.append(f"silenced by {row['silenced_by']}")
     told = f" {_at(row['notified_at'], zone)}" if row["notified_at"] is not None else ""
-    words = {"told": f"told{told}", "waiting": "waits to be told", "sending": "being sent"}
+    waits = "waits for the daily digest" if row["severity"] == "info" else "waits to be told"
+    words = {"told": f"told{told}", "waiting": waits, "sending": "being sent"}
     said.append(words.get(row["telling"], "not told"))
     return ", ".join(said)
 
@@ -129,14 +132,24 @@ def _what(row: Row) -> str:
 
 
 def _fields(fields: Row) -> list[str]:
-    """Names and values; a list or an object as it is in JSON."""
+    """Names and values."""
     lines = []
     for name, value in fields.items():
         if value in (None, False, "") or name in _SAID:
             continue
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        lines += _line(printable(text[:_VALUE]), f"{name}: ")
+        lines += _line(printable(_text(value)[:_VALUE]), f"{name}: ")
     return lines
+
+
+def _text(value: object) -> str:
+    """A detail: a fraction with four digits, a list with commas, counts by name as ``bad_date 59``."""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < _WHOLE else f"{value:,.0f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return str(value)
 
 
 def _line(text: str, begin: str = "") -> list[str]:

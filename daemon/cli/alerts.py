@@ -1,6 +1,7 @@
 """Alerts: what is wrong, who looks after it, and what is to be quiet. Safe while the daemon runs."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -110,7 +111,7 @@ def _list(config: Path | None, every: bool, feed: str | None) -> int:
     with opened(config) as (settings, store):
         rows = store.ask(lambda connection: alerts_view.alerts(connection, wanted, now))
     if not rows and not _wants_json():
-        click.echo("no alert is like that" if every or feed else "nothing is wrong", err=True)
+        click.echo("no alert is like that" if every or feed else "no alert fires", err=True)
         return 0
     _say(rows, lambda found: alerts_text(found, settings.timezone))
     return 0
@@ -142,21 +143,22 @@ def show(context: click.Context, alert: int, as_json: bool) -> int:
         "alert": row,
         "meaning": Rule(row["rule"]).meaning,
         "notices": notices,
-        "next": _next(row),
+        "next": _next(row, context.obj),
     }
     _say(told, lambda found: alert_text(found, settings.timezone))
     return 0
 
 
-def _next(row: dict[str, Any]) -> list[str]:
-    """The commands that show more."""
+def _next(row: dict[str, Any], config: Path | None) -> list[str]:
+    """The commands that show more; they name the configuration file that was named."""
     from handlers.quality.result import Metric  # noqa: PLC0415
 
-    more = [f"stockgrip explain {row['delivery_id']}"] if row["delivery_id"] is not None else []
+    program = f"stockgrip --config {shlex.quote(str(config))}" if config else "stockgrip"
+    more = [f"{program} explain {row['delivery_id']}"] if row["delivery_id"] is not None else []
     metric = Metric.TIMELINESS if row["rule"] == "missing_file" else row["rule"]
     if metric in list(Metric):
         day = f" --day {row['day']}" if row["day"] else ""
-        more.append(f"stockgrip quality explain {metric} --feed {row['feed']}{day}")
+        more.append(f"{program} quality explain {metric} --feed {row['feed']}{day}")
     return more
 
 

@@ -104,7 +104,7 @@ def _table(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
         {
             "metric": (spoken(m["metric"]), None),
-            "value": (value_text(m["metric"], m["value"]), None),
+            "value": (value_text(m["metric"], None if m["status"] == "skipped" else m["value"]), None),
             "passes": (limit_text(m["metric"], m["threshold"], few="share" in m["details"]), None),
             "status": (_judged(m), coloured(m["status"], _judged(m))),
             "trend": trend(m),

@@ -150,10 +150,15 @@ def _feeds(alerts: Sequence[Mapping[str, Any]]) -> str:
 
 def _where(alert: Mapping[str, Any]) -> str:
     """Feed, day and scope; a file's name stands in the summary."""
-    scope = "" if alert["scope"].startswith(("file:", "delivery:")) else alert["scope"]
+    scope = "" if alert["scope"].startswith(("file:", "delivery:")) else _scope(alert["scope"])
     return " ".join(
         filter(None, (alert["feed"] or ("no feed" if alert["id"] else "stockgrip"), alert["day"], scope))
     )
+
+
+def _scope(scope: str) -> str:
+    """``measure:revenue|channel:pos`` as a person says it: ``revenue, channel pos``."""
+    return ", ".join(part.removeprefix("measure:").replace(":", " ", 1) for part in scope.split("|"))
 
 
 def _row(alert: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -173,7 +178,7 @@ def _part(alert: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> Part
         said=shown(alert["summary"]),
         meaning="" if over or rule is None else f"{rule.meaning}.",
         facts=tuple((name, shown(value)) for name, value in _facts(alert, delivery)),
-        rejects=tuple(_reject(reject) for reject in alert["rejects"]) if is_new and not over else (),
+        rejects=tuple(_rejects(alert["rejects"])) if is_new and not over else (),
         steps="" if over else shown(steps),
         commands=tuple(shown(command) for command in _commands(alert, over=over)),
     )
@@ -222,14 +227,25 @@ def _clock(at: str) -> str:
     return f"{moment:%Y-%m-%d %H:%M} ({moment:%z})"
 
 
+def _rejects(rejects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What is wrong, each once with all of its lines: a column in another format breaks every row alike."""
+    lines: dict[str, list[str]] = {}
+    for reject in rejects:
+        lines.setdefault(_reject(reject), []).append(str(reject["line"]))
+    for said, (first, *others) in lines.items():
+        same = f"; the same in {', '.join(others)}" if others else ""
+        yield f"line {first}{said}{same}"
+
+
 def _reject(reject: Mapping[str, Any]) -> str:
+    """What is wrong, without its line."""
     column, value, message = (shown(reject[name] or "") for name in ("column", "value", "message"))
     cell = f", {column}" if column else ""
     if value:
         cell += f" '{_cut(value, _VALUE)}'"
     if f"{column} {value!r}" in message:  # most messages say it themselves
         cell = ""
-    return f"line {reject['line']}{cell}: {message} ({shown(reject['reason'])})"
+    return f"{cell}: {message} ({shown(reject['reason'])})"
 
 
 def _commands(alert: Mapping[str, Any], *, over: bool) -> Iterator[str]:
