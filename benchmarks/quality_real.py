@@ -112,6 +112,10 @@ class Year:
             prices=np.bincount(at, good.revenue, len(products)) / np.maximum(units, 1),
         )
 
+    def busy(self, n: int) -> np.ndarray:
+        """Rows per place of the four weeks before a day."""
+        return np.sum([day.places for day in self.days[n - 28 : n]], axis=0)
+
 
 def _read(path: Path | None) -> pa.Table:
     kinds = {
@@ -124,6 +128,30 @@ def _read(path: Path | None) -> pa.Table:
         return pa.schema(list(kinds.items())).empty_table()
     options = pa.csv.ConvertOptions(column_types=kinds, include_columns=list(kinds))
     return pa.csv.read_csv(path, convert_options=options)
+
+
+class Plain:
+    """The first version's formulas: products sold / products known, and the score of a day within its own 30 days."""
+
+    def __init__(self, year: Year) -> None:
+        self.year = year
+        self.totals = np.stack([day.totals for day in year.days], axis=1)
+        self.prices = np.full((year.product_count, len(year.days)), np.nan)
+        for n, day in enumerate(year.days):
+            self.prices[day.products, n] = day.prices
+
+    def alarms(self, n: int, day: Day) -> dict[str, bool]:
+        """Which of them ring on a day, with ``day`` in place of what came."""
+        known = int(np.isfinite(self.prices[:, : n + 1]).any(1).sum())
+        window = self.totals[1:, n - 29 : n + 1].copy()
+        window[:, -1] = day.totals[1:]
+        window = window[:, self.year.is_open[n - 29 : n + 1]]
+        z = np.abs((window - window.mean(1, keepdims=True)) / window.std(1, keepdims=True))
+        return {
+            "plain completeness": len(day.products) / known < 0.95,
+            "plain z>2 this day": bool((z[:, -1] > 2).any()),
+            "plain z>2 status": bool((z > 2).any()),
+        }
 
 
 # ---- the judgement of a day ------------------------------------------------------------------------------------
@@ -143,9 +171,8 @@ class Judge:
         self.factors = np.where(off, np.nan, 1.0)
         self.chain_z, self.chain_raw = anomaly.replay(self.totals, year.weekdays, year.is_open, self.factors)
         self.place_z, self.place_raw = anomaly.replay(self.places, year.weekdays, self.open, self.factors)
-        self.prices = np.full((year.product_count, len(year.days)), np.nan)
-        for n, day in enumerate(year.days):
-            self.prices[day.products, n] = day.prices
+        self.plain = Plain(year)
+        self.prices = self.plain.prices
 
     def _expect(self, counts: np.ndarray, z: np.ndarray, is_open: np.ndarray, n: int) -> anomaly.Expectation:
         past = slice(max(0, n - anomaly.HISTORY), n)
@@ -201,20 +228,7 @@ class Judge:
         found["any warning or failure"] = (
             found["completeness"] or found["accuracy"] or found["unit price"] or chain_flag
         )
-        return found | self.plain(n, day)
-
-    def plain(self, n: int, day: Day) -> dict[str, bool]:
-        """The first version's formulas."""
-        known = int(np.isfinite(self.prices[:, : n + 1]).any(1).sum())
-        window = self.totals[1:, n - 29 : n + 1].copy()
-        window[:, -1] = day.totals[1:]
-        window = window[:, self.year.is_open[n - 29 : n + 1]]
-        z = np.abs((window - window.mean(1, keepdims=True)) / window.std(1, keepdims=True))
-        return {
-            "plain completeness": len(day.products) / known < 0.95,
-            "plain z>2 this day": bool((z[:, -1] > 2).any()),
-            "plain z>2 status": bool((z > 2).any()),
-        }
+        return found | self.plain.alarms(n, day)
 
 
 @dataclass(frozen=True)
