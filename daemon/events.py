@@ -41,6 +41,9 @@ class Event(StrEnum):
     DAEMON_STARTED = "daemon_started", "info", "The process has read its configuration and begins.", "version", "pid", "config", "data_dir", "database"
     DAEMON_READY = "daemon_ready", "info", "Recovery is finished and the inbox is being watched.", "startup_seconds", "waiting"
     DAEMON_STOPPED = "daemon_stopped", "info", "The process ends; the delivery in hand was finished.", "reason", "deliveries", "uptime_seconds"
+    CONFIG_RELOADED = "config_reloaded", "info", "The configuration was read anew and is in force.", "changed"
+    RELOAD_REFUSED = "reload_refused", "error", "The configuration was read anew and is wrong, or asks for what only a restart changes; the old one stays in force.", "error", "remedy"
+    NOTIFY_UNAVAILABLE = "notify_unavailable", "warning", "systemd waits to be told of the start, and systemd-python is not installed.", "remedy"
     DATABASE_MIGRATED = "database_migrated", "info", "The tables were brought to the version this program needs.", "from_revision", "to_revision", "seconds"
 
     # A delivery, in the order of its way

@@ -94,6 +94,10 @@ class Courier:
         self._thread.join(1.0)
         self._thread = None
 
+    def is_well(self) -> bool:
+        """Whether its thread lives, if it has one."""
+        return self._thread is None or self._thread.is_alive()
+
     def _run(self) -> None:
         while not self._stop.wait(ROUND):
             self.round()

@@ -16,7 +16,8 @@ from daemon.cli.shared import EXIT_REFUSED, json_option, serving
 def run(config: Path | None) -> int:
     """Watch live_feeds/ and load what comes, until SIGTERM or Ctrl-C.
 
-    The delivery in hand is finished before the daemon ends. SIGUSR1 makes it look through the whole folder at once.
+    The delivery in hand is finished before the daemon ends. SIGUSR1 makes it look through the whole folder at once, SIGHUP
+    read its configuration anew: a wrong one is refused and the old one stays in force.
     """
     from daemon.events import Event  # noqa: PLC0415
     from daemon.logs import emit  # noqa: PLC0415

@@ -70,7 +70,7 @@ def serving(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
         database=settings.safe_database_url,
     )
     store = Store.open(settings.database_url, busy_timeout_seconds=settings.database.busy_timeout_seconds)
-    service = Service(settings, store)
+    service = Service(settings, store, reload=lambda: settings_of(config))
 
     def ask_to_stop(number: int, _frame: object) -> None:
         service.request_stop(signal.Signals(number).name)
@@ -78,6 +78,7 @@ def serving(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
     signal.signal(signal.SIGUSR1, lambda _number, _frame: service.request_scan())
+    signal.signal(signal.SIGHUP, lambda _number, _frame: service.request_reload())
     try:
         yield service
     finally:
