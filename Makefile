@@ -19,7 +19,7 @@ REAL_STAMP := .venv/made-real
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test soak lint format types contracts bench bench-following real oracles clean system-packages python-is-new
+.PHONY: help install demo test soak faults deb lint format types contracts bench bench-following real oracles clean system-packages python-is-new
 
 help: ## show this
 	@echo "make TARGET; TARGET is one of"
@@ -42,6 +42,12 @@ test: $(STAMP) system-packages ## run the tests and report coverage; PYTEST_ARGS
 
 soak: $(STAMP) system-packages ## run the long tests: hundreds of kills on both databases (minutes)
 	SGTEST_SOAK=1 $(BIN)/pytest -m soak --timeout=7200 tests/soak tests/unit/test_terminal.py tests/e2e/test_watcher.py $(PYTEST_ARGS)
+
+faults: $(STAMP) system-packages ## run all trials in an unwell world, real clients and systemd too (minutes)
+	SGTEST_FAULTS=1 $(BIN)/pytest --timeout=900 tests/faults tests/clients tests/deploy $(PYTEST_ARGS)
+
+deb: $(STAMP) ## build the Debian package into build/
+	deploy/deb/build.sh $(ARGS)
 
 lint: $(STAMP) ## check style
 	$(BIN)/ruff check

@@ -1,6 +1,7 @@
 """Fixtures for tests against real databases: each test gets a fresh, migrated one, on SQLite and on PostgreSQL."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from support.site import Site, Sites
 
 BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make faults` (SGTEST_FAULTS=1) runs what is marked so; everything else passes it by, visibly."""
+    if os.environ.get("SGTEST_FAULTS") == "1":
+        return
+    for item in items:
+        if item.get_closest_marker("faults"):
+            item.add_marker(pytest.mark.skip(reason="takes long: run `make faults`"))
 
 
 @pytest.fixture(scope="session")

@@ -274,7 +274,7 @@ def test_a_loaded_file_is_told_of_with_its_rejects(service: Callable[..., Any], 
 
 @SQLITE
 def test_lateness_is_that_of_the_moment(service: Callable[..., Any], store: Store) -> None:
-    rule = {"": {"due": "06:00", "name": "sales_data_{date}.csv"}}
+    rule = [{"source": "", "due": "06:00", "name": "sales_data_{date}.csv"}]
     daemon = service(quality={"sales": {"calendar": rule}})
     now = datetime.now(UTC)
     day = now.date() - timedelta(days=1)
