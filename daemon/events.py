@@ -43,12 +43,13 @@ class Event(StrEnum):
     DAEMON_STOPPED = "daemon_stopped", "info", "The process ends; the delivery in hand was finished.", "reason", "deliveries", "uptime_seconds"
     CONFIG_RELOADED = "config_reloaded", "info", "The configuration was read anew and is in force.", "changed"
     RELOAD_REFUSED = "reload_refused", "error", "The configuration was read anew and is wrong, or asks for what only a restart changes; the old one stays in force.", "error", "remedy"
-    NOTIFY_UNAVAILABLE = "notify_unavailable", "warning", "systemd waits to be told of the start, and systemd-python is not installed.", "remedy"
+    NOTIFY_UNAVAILABLE = "notify_unavailable", "warning", "The service manager (systemd) waits to be told of the start, and systemd-python is not installed.", "remedy"
     DATABASE_MIGRATED = "database_migrated", "info", "The tables were brought to the version this program needs.", "from_revision", "to_revision", "seconds"
 
     # A delivery, in the order of its way
     DELIVERY_SEEN = "delivery_seen", "debug", "A candidate stands in the inbox.", "size_bytes", "how"
     DELIVERY_WAITING = "delivery_waiting", "info", "A file is not taken yet (reason: open_for_writing, no_final_newline, nul_tail, fewer_rows_than_usual, manifest_unfinished, no_marker, no_manifest, no_rename, name_taken); said once for each file and reason.", "reason", "size_bytes"
+    DELIVERY_UNREADABLE = "delivery_unreadable", "error", "The daemon may not read a file in the inbox, or its manifest: it stays there untouched, and is taken as soon as it can be read; said once.", "path", "mode", "uid", "gid", "remedy"
     ENTRY_IGNORED = "entry_ignored", "warning", "Something that is no regular file (symlink, fifo, folder, device) stands in the inbox and is left alone.", "kind"
     COMPANION_ALONE = "companion_alone", "warning", "A marker or manifest lies in the inbox without its file; said once.", "belongs_to", "waited_seconds", "remedy"
     DELIVERY_CLAIMED = "delivery_claimed", "debug", "The file was renamed into .work/ and is ours.", "size_bytes"
@@ -62,8 +63,13 @@ class Event(StrEnum):
     DELIVERY_HELD = "delivery_held", "error", "A correction would shrink its slot by more than half and is held in errors/ for a person.", "feed", "slot", "rows_before", "rows_after", "remedy"
     DELIVERY_SUPERSEDED = "delivery_superseded", "info", "An older delivery of the same slot was retracted in favour of this one.", "slot", "older_delivery", "rows_retracted"
     DELIVERY_FAILED = "delivery_failed", "error", "An unexpected error inside the program stopped this delivery; the traceback is under exception.", "step", "error", "attempts"
+    ACKNOWLEDGEMENT_WRITTEN = "acknowledgement_written", "debug", "The sender can read in outbox/ what became of the file.", "number", "path"
+    ACKNOWLEDGEMENT_FAILED = "acknowledgement_failed", "warning", "What became of a file could not be written into outbox/; the delivery is not touched, and it is tried again each minute (said once until it works; kept is false if it could not even be noted).", "number", "error", "kept", "remedy"
+    ACKNOWLEDGEMENTS_WRITTEN = "acknowledgements_written", "info", "Acknowledgements that could not be written before are in outbox/ now.", "written"
     REJECTS_WRITTEN = "rejects_written", "info", "The rejected rows were written beside the archive for correction.", "path", "rows"
     DELIVERY_FILED = "delivery_filed", "debug", "The file was moved to its archive place.", "path"
+
+    STEP_TIMED = "step_timed", "debug", "A step is done (read, commit, file; features, quality): how long it took.", "step", "seconds"
 
     # What follows a delivery
     AFTER_STEP_FAILED = "after_step_failed", "error", "Features, quality metrics or alerts could not be brought up to date; what was loaded is not touched, what is due stays due and is tried again.", "step", "error", "retry_seconds"
@@ -77,6 +83,7 @@ class Event(StrEnum):
     LETTER_DELAYED = "letter_delayed", "error", "A letter has been waiting for more than seven days; it is still tried (said once a day).", "letter", "channel", "error", "attempts", "waited_days"
     LETTERS_FLOWING = "letters_flowing", "info", "A channel works again; the letters that wait for it go out now.", "channel", "letters"
     LETTERS_HELD = "letters_held", "warning", "There were as many letters in this hour as alerts.letters_an_hour allows: the rest waits, and then goes into one.", "letters", "most"
+    LETTERS_WITHDRAWN = "letters_withdrawn", "info", "A channel is switched off: what it had not sent is taken back; what no other channel told is told by those that are left.", "channel", "letters"
     RECIPIENT_REFUSED = "recipient_refused", "warning", "The mail server does not take a recipient; the others get their letter.", "letter", "recipient", "error"
     COURIER_FAILED = "courier_failed", "error", "Letters could not be made or noted; nothing is lost, it is tried again (said once for each cause).", "error", "retry_seconds"
 
@@ -95,6 +102,10 @@ class Event(StrEnum):
     INBOX_MISSING = "inbox_missing", "error", "The inbox folder is gone or was replaced.", "path", "error"
     INBOX_BACK = "inbox_back", "info", "The inbox folder is there again; made anew, it has the rights that it had, as far as the daemon may give them.", "path", "missing_seconds", "mode"
     CLOCK_JUMPED = "clock_jumped", "warning", "The system clock was set; settling uses a steady clock and is not touched.", "jump_seconds"
+
+    # The health endpoint
+    HEALTH_LISTENING = "health_listening", "info", "The health endpoint answers.", "listen"
+    HEALTH_UNAVAILABLE = "health_unavailable", "warning", "The health endpoint cannot answer; the work is not touched, and it is tried again (said once for each cause).", "listen", "error", "remedy", "retry_seconds"
 
     # The log itself
     LIBRARY_WARNED = "library_warned", "warning", "A library, or Python itself, said something at warning level or above (the line has the level it was said at).", "logger", "message"
