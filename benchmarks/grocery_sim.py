@@ -35,7 +35,8 @@ from rich.table import Table
 from sqlalchemy import text
 
 from benchmarks import measure
-from benchmarks.quality_site import DAY, Site, kind_of, site
+from benchmarks.quality_daemon import DAY, Site, site
+from benchmarks.quality_site import kind_of
 from daemon import logs
 from handlers.quality.product_days import RULES
 

@@ -91,7 +91,9 @@ class Carrier:
         try:
             return take()
         except TransientError:
-            return self.patience.when_well(take)
+            claim = self.patience.when_well(take)
+            self.left_behind |= claim is None  # it is gone, or could not be put back when its claim failed
+            return claim
 
     def _carry_through(self, claim: Claim, *, patient: bool) -> None:
         """Brings a claimed file to its end, or back into the inbox.

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daemon.files import Folders, move, sync_folder
+from daemon.files import Folders, move, rename, sync_folder
 from daemon.outcomes import Arrival
 from handlers.manifest import ENDINGS
 
@@ -71,7 +71,11 @@ class Claim:
 
 
 def take(folders: Folders, name: str, arrival: Arrival = NOTHING_KNOWN) -> Claim | None:
-    """Claims a file of the inbox with its companions; None if it is not there any more."""
+    """Claims a file of the inbox with its companions; None if it is not there any more.
+
+    Raises:
+        OSError: the world is at fault; the file is back in the inbox, or stays claimed by nobody if that failed, too.
+    """
     claim = replace(_new(folders, name), arrival=arrival)
     companions = _companions_of(folders.inbox, name)
     try:
@@ -84,17 +88,33 @@ def take(folders: Folders, name: str, arrival: Arrival = NOTHING_KNOWN) -> Claim
     except OSError:
         drop(claim)
         raise
-    for companion in companions:
-        _fetch(folders, claim, companion)
-    for folder in (
-        *([claim.companions] if companions else []),
-        claim.room,
-        claim.folder,
-        folders.work,
-        folders.inbox,
-    ):
-        sync_folder(folder)
+    try:
+        for companion in companions:
+            _fetch(folders, claim, companion)
+        for folder in (
+            *([claim.companions] if companions else []),
+            claim.room,
+            claim.folder,
+            folders.work,
+            folders.inbox,
+        ):
+            sync_folder(folder)
+    except OSError:
+        _undo(folders, claim)
+        raise
     return claim
+
+
+def _undo(folders: Folders, claim: Claim) -> None:
+    """Puts back what was just taken, though the disk fails; what cannot be put back stays, and is recovered later."""
+    try:
+        for companion in companions(claim):
+            rename(claim.companions / companion, folders.inbox / companion)
+        rename(claim.path, folders.inbox / claim.name)
+    except OSError:
+        abandon(claim)
+    else:
+        drop(claim)
 
 
 def adopt(folders: Folders, source: Path) -> Claim:

@@ -266,6 +266,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         "data_dir": folder / settings.data_dir,
         "database": database,
         "alerts": settings.alerts.anchored(folder),
+        "backup": settings.backup.anchored(folder),
     }
     return settings.model_copy(update=changed)
 

@@ -44,6 +44,9 @@ class Event(StrEnum):
     CONFIG_RELOADED = "config_reloaded", "info", "The configuration was read anew and is in force.", "changed"
     RELOAD_REFUSED = "reload_refused", "error", "The configuration was read anew and is wrong, or asks for what only a restart changes; the old one stays in force.", "error", "remedy"
     NOTIFY_UNAVAILABLE = "notify_unavailable", "warning", "The service manager (systemd) waits to be told of the start, and systemd-python is not installed.", "remedy"
+    BACKUP_MADE = "backup_made", "info", "The database was copied, and the copy was read back.", "path", "size_bytes", "rows", "seconds"
+    BACKUP_REMOVED = "backup_removed", "info", "A copy of the database beyond `backup.keep` was removed.", "path", "taken_at"
+    DATABASE_RESTORED = "database_restored", "warning", "The database was made what a backup holds.", "path", "taken_at", "unknown_files"
     DATABASE_MIGRATED = "database_migrated", "info", "The tables were brought to the version this program needs.", "from_revision", "to_revision", "seconds"
 
     # A delivery, in the order of its way
@@ -69,7 +72,7 @@ class Event(StrEnum):
     REJECTS_WRITTEN = "rejects_written", "info", "The rejected rows were written beside the archive for correction.", "path", "rows"
     DELIVERY_FILED = "delivery_filed", "debug", "The file was moved to its archive place.", "path"
 
-    STEP_TIMED = "step_timed", "debug", "A step is done (read, commit, file; features, quality): how long it took.", "step", "seconds"
+    STEP_TIMED = "step_timed", "debug", "A step is done (read, commit, file; features, quality, new day): how long it took.", "step", "seconds"
 
     # What follows a delivery
     AFTER_STEP_FAILED = "after_step_failed", "error", "Features, quality metrics or alerts could not be brought up to date; what was loaded is not touched, what is due stays due and is tried again.", "step", "error", "retry_seconds"

@@ -41,7 +41,7 @@ def world() -> Iterator[None]:
     """Turns a host's troubles that pass into ``TransientError``.
 
     Raises:
-        TransientError: the disk is full, a folder is read-only or away, …
+        TransientError: the disk is full, a folder is read-only or away, there is no memory left, …
     """
     try:
         yield
@@ -50,3 +50,21 @@ def world() -> Iterator[None]:
             place = f" ({error.filename})" if error.filename else ""
             raise TransientError(f"{error.strerror}{place}") from error
         raise
+    except Exception as error:
+        why = _lacking(error)
+        if why:
+            raise TransientError(why) from error
+        raise
+
+
+def _lacking(error: Exception) -> str:
+    """What a host, or a limit of the process, does not grant, as far as an error without a number tells; else ""."""
+    said = (str(error).splitlines() or [""])[0][:300]
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {said}" if said else "not enough memory"
+    if isinstance(error, RuntimeError) and "can't start new thread" in said:
+        return "not enough memory, or too many threads: no thread can be started"
+    # some libraries are loaded when they are first needed; without memory, or with too many open files, they cannot be
+    if isinstance(error, ImportError) or "[Driver Manager] Could not load" in said:
+        return f"a library cannot be loaded (too little memory, too many open files, a broken installation): {said}"
+    return ""

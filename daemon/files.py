@@ -115,9 +115,19 @@ def move(source: Path, target: Path) -> None:
         FileExistsError: ``target`` is there.
         OSError: anything else.
     """
-    _rename(os.fsencode(source), os.fsencode(target))
+    rename(source, target)
     sync_folder(target.parent)
     sync_folder(source.parent)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Renames, and never overwrites; not on disk yet.
+
+    Raises:
+        FileExistsError: ``target`` is there.
+        OSError: anything else.
+    """
+    _rename(os.fsencode(source), os.fsencode(target))
 
 
 def _rename(source: bytes, target: bytes) -> None:

@@ -1,6 +1,6 @@
 """The story of a delivery. Start reading here: it goes downwards.
 
-claim → fingerprint → whose is it → read and check → one transaction → file away
+claim → fingerprint → whose is it → read and check → one transaction → file away → tell its sender
 """
 
 import contextlib
@@ -22,10 +22,12 @@ from daemon.files import Folders
 from daemon.inbox import has_writer
 from daemon.kinship import kin_of, whose
 from daemon.logs import bound, display_name, emit
+from daemon.outbox import acknowledge
 from daemon.outcomes import Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
 from daemon.reading import Reading, Rules, read_into
 from daemon.store import Store
 from daemon.store.staging import SCRATCH_ABOVE
+from daemon.timing import timed, took
 from handlers.errors import FileError
 from handlers.fixes import fixing, rejects_name
 from handlers.manifest import check_bytes, check_rows, tally_for
@@ -81,7 +83,9 @@ def ingest(
             )  # also when it was committed by a process, or over a connection, that is gone
         if told is not None:
             told.add(claim.id)
-        _file_away(claim, outcome, store, folders)
+        with timed("file"):
+            _file_away(claim, outcome, store, folders)
+        acknowledge(outcome.delivery_id, store, folders, rules.outbox)
         return outcome
 
 
@@ -138,9 +142,11 @@ def settle(
                 if dialect.unknown:
                     emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(dialect.unknown[:50]))
                 seconds = time.monotonic() - begun
-                return store.commit(
-                    delivery, stage, dialect, seconds, rules.tolerance.correction, rules.thresholds
-                )
+                took("read", begun)
+                with timed("commit"):
+                    return store.commit(
+                        delivery, stage, dialect, seconds, rules.tolerance.correction, rules.thresholds
+                    )
     except FileError as error:
         return store.refuse(
             delivery,

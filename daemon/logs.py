@@ -306,6 +306,8 @@ _silence = (
     logging.NullHandler()
 )  # what a library adds, so that it is silent unless the application wants to hear it
 _writers: list[_Writer] = []  # the one in use, if any
+_Observer = Callable[[Event, Mapping[str, Any]], None]
+_observers: tuple[_Observer, ...] = ()
 
 
 def emit(event: Event, /, **fields: Any) -> None:
@@ -317,6 +319,24 @@ def emit(event: Event, /, **fields: Any) -> None:
             the traceback.
     """
     getattr(get_logger(), event.level)(event, **fields)
+    for tell in _observers:
+        tell(event, fields)
+
+
+def observe(tell: _Observer) -> None:
+    """From now on ``tell`` hears of every event that is emitted, of whatever level, in whichever thread.
+
+    Args:
+        tell: given the event and its fields; it must return at once, and must not raise.
+    """
+    global _observers  # noqa: PLW0603  (a tuple that is replaced: emit needs no lock to go through it)
+    _observers = (*_observers, tell)
+
+
+def unobserve(tell: _Observer) -> None:
+    """From now on it hears of nothing."""
+    global _observers  # noqa: PLW0603
+    _observers = tuple(one for one in _observers if one != tell)
 
 
 def get_logger() -> FilteringBoundLogger:
@@ -358,6 +378,8 @@ def configure(level: str, fmt: str, stream_fd: int = 2) -> None:
 
     def report(lines: int) -> str:
         event = Event.LOG_LINES_DROPPED
+        for tell in _observers:
+            tell(event, {"lines": lines})
         return render(None, event.level, _arrange(None, event.level, {"event": event, "lines": lines}))
 
     writer = _Writer(stream_fd, report)

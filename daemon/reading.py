@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from daemon import source
+from daemon.outbox_settings import NO_OUTBOX, OutboxSettings
 from daemon.outcomes import Dialect
 from daemon.settings import Settings
 from daemon.store import fixing
@@ -46,6 +47,7 @@ class Rules:
     tolerance: Tolerance
     timezone: ZoneInfo
     thresholds: Thresholds = DEFAULTS
+    outbox: OutboxSettings = NO_OUTBOX
 
     @classmethod
     def of(cls, settings: Settings) -> "Rules":
@@ -62,6 +64,7 @@ class Rules:
             tolerance=Tolerance(limits.max_rejects, limits.max_reject_share, limits.min_correction_share),
             timezone=ZoneInfo(settings.timezone),
             thresholds=Thresholds(**settings.quality.thresholds.model_dump()),
+            outbox=settings.outbox,
         )
 
 

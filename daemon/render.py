@@ -121,7 +121,9 @@ def status_text(picture: dict[str, Any]) -> str:
         at = last.get("at", "-")[begin:16].replace("T", " ")
         rows.append((feed["feed"], _printable(last.get("file", "-")), last.get("status", "-"), at, *counts))
     database = picture["database"]
-    state = "up" if database["up"] else f"unavailable: {database['error']}"
+    state = "up" if database["made"] else "not there yet: the first run or drain makes it"
+    if not database["up"]:
+        state = f"unavailable: {database['error']}"
     lines = [
         "",
         f"inbox     {picture['inbox']}{_trouble(picture['inbox_error'])}",
@@ -131,6 +133,10 @@ def status_text(picture: dict[str, Any]) -> str:
         lines.append(f"claimed   {picture['unfinished']} files in work")
     if picture["ignored"]:
         lines.append(f"ignored   {', '.join(picture['ignored'])} (no regular files)")
+    if picture["unreadable"]:
+        lines.append(
+            f"closed    {', '.join(picture['unreadable'])} (may not be read: chmod g+r, and it is loaded)"
+        )
     if behind := _behind(picture["due"]):
         lines.append(f"due       {behind} (the daemon does it when no file waits, or `stockgrip drain`)")
     if firing := picture["firing"]:
@@ -138,8 +144,32 @@ def status_text(picture: dict[str, Any]) -> str:
             f"{firing[severity]:,} {severity}" for severity in Severity if severity in firing
         )
         lines.append(f"alerts    {firing_text} (`stockgrip alerts` lists them)")
+    lines += _untold(picture["unsent"])
+    lines += _of_daemon(picture["daemon"])
     below = (terminal.fitted(_printable(line)) for line in lines)
     return "\n".join((terminal.table(headings, rows, "last delivery", headings[4:]), *below))
+
+
+def _untold(unsent: Mapping[str, Any] | None) -> Iterator[str]:
+    """The line about what nobody has been told yet."""
+    found = unsent or {"notices": 0, "letters": {}}
+    parts = [f"{count:,} by {channel}" for channel, count in sorted(found["letters"].items())]
+    if found["notices"]:
+        parts.append(f"{found['notices']:,} alerts that no letter tells yet")
+    if parts:
+        yield f"unsent    {', '.join(parts)}"
+
+
+def _of_daemon(daemon: Mapping[str, Any] | None) -> Iterator[str]:
+    """The line about what the daemon says of itself."""
+    if daemon is None:
+        return
+    if daemon["ready"] is None:
+        yield f"daemon    {daemon['error']}"
+    elif daemon["ready"]:
+        yield f"daemon    ready ({daemon['phase']})"
+    else:
+        yield f"daemon    not ready: {'; '.join(reason['message'] for reason in daemon['reasons'])}"
 
 
 def _behind(due: Mapping[str, int] | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from daemon import outbox
 from daemon.after.steps import AfterSteps
 from daemon.alerts.courier import Courier, courier_of
 from daemon.carrier import Carrier
@@ -17,6 +18,7 @@ from daemon.faults import world
 from daemon.files import Folders, Rights
 from daemon.filesystems import raise_if_apart
 from daemon.flag import Flag
+from daemon.health import Health
 from daemon.heart import Heart
 from daemon.inbox import Inbox
 from daemon.inbox.evidence import Expectations
@@ -68,12 +70,14 @@ class Service:
     after: AfterSteps = field(init=False)
     courier: Courier = field(init=False)
     heart: Heart = field(init=False)
+    health: Health = field(init=False)
     patience: Patience = field(init=False)
     carrier: Carrier = field(init=False)
 
     def __post_init__(self) -> None:
         self.folders = Folders(self.settings.data_dir)
         self.heart = Heart(self.vitals, self.notifier, self._is_well, self._status)
+        self.health = Health(self.settings, self.vitals, lambda: self.courier.is_well())  # noqa: PLW0108  (a reload brings another)
         self._build()
 
     def _build(self) -> None:
@@ -147,6 +151,14 @@ class Service:
         begun = time.monotonic()
         if self.notifier.lacking:
             emit(Event.NOTIFY_UNAVAILABLE, remedy="install the extra: stockgrip-live[systemd]")
+        self.health.start()
+        try:
+            self._run(begun)
+        finally:
+            self.health.stop()
+        return self.summary
+
+    def _run(self, begun: float) -> None:
         self.patience.when_well(self.folders.make)
         while not self.stop.is_set():
             watcher = Watcher(self.folders.inbox, self.settings.settle, self.wake)
@@ -163,7 +175,6 @@ class Service:
                 self.courier.stop()
             if self.reload_wanted and not self.stop.is_set():
                 self._reload()
-        return self.summary
 
     def _begin(self) -> None:
         """What a process that died left behind, and what waits."""
@@ -223,6 +234,7 @@ class Service:
             if time.monotonic() >= self._next_tick:
                 self._next_tick = time.monotonic() + _TICK
                 self.after.tick(datetime.now(UTC))
+                outbox.tend(self.store, self.folders, self.settings.outbox)
 
     # ---- the configuration, anew
 
@@ -238,6 +250,7 @@ class Service:
             configure(new.log.level, new.log.format)
             emit(Event.CONFIG_RELOADED, changed=_different(new, self.settings))
             self.settings = new
+            self.health.reload(new)
         self._build()
 
     def _new_settings(self) -> Settings:

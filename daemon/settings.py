@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.alert_settings import AlertSettings
+from daemon.backup_settings import BackupSettings
+from daemon.health_settings import HealthSettings
+from daemon.outbox_settings import OutboxSettings
 from daemon.quality_settings import QualitySettings
 from daemon.section import Section as _Section
 
@@ -361,6 +364,9 @@ class Settings(_Section, BaseSettings):
     alerts: AlertSettings = AlertSettings()
     quality: QualitySettings = QualitySettings()
     features: FeatureSettings = FeatureSettings()
+    backup: BackupSettings = BackupSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    health: HealthSettings = HealthSettings()
     log: LogSettings = LogSettings()
 
     @property

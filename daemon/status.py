@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from daemon.errors import DatabaseUnavailable
 from daemon.files import Folders
+from daemon.health.ask import asked
+from daemon.health.known import day_began
 from daemon.inbox import Inbox
+from daemon.inbox.access import closed, reader_of
 from daemon.logs import display_name
 from daemon.reading import Rules
 from daemon.render import NOT_THERE
 from daemon.settings import Settings
-from daemon.store import Store, following
+from daemon.store import Store
+from daemon.store.figures import Figures, figures
 from handlers.errors import FileError
 from handlers.route import route
 
@@ -25,7 +27,9 @@ def picture(settings: Settings) -> dict[str, Any]:
 
     ``refused`` counts every file that was ever refused; ``in_errors`` those that still need a person, None if
     ``errors/`` cannot be looked into. ``inbox_error`` says why nothing is known of the inbox. ``due`` counts products whose
-    features and days whose quality are not up to date, ``firing`` the alerts of each severity; None without a database.
+    features and days whose quality are not up to date, ``firing`` the alerts of each severity, ``unsent`` what nobody has been told yet;
+    None without a database. ``made`` is false where there is none yet. ``daemon`` is what the daemon says of itself; None
+    without ``health.listen``, where it is not asked.
     """
     folders, rules = Folders(settings.data_dir), Rules.of(settings)
     inbox = Inbox(folders.inbox, settings.settle)
@@ -36,21 +40,17 @@ def picture(settings: Settings) -> dict[str, Any]:
             waiting[route(name, rules.patterns).feed] += 1
         except FileError:
             waiting[NO_FEED] += 1
-    database: dict[str, Any] = {"url": settings.safe_database_url, "up": True, "error": None}
+    database: dict[str, Any] = {"url": settings.safe_database_url, "up": True, "made": None, "error": None}
     known: dict[str, dict[str, Any]] = {}
     refused: Counter[str] | None = Counter()
-    due: dict[str, int] | None = None
-    firing: dict[str, int] | None = None
+    told: Figures | None = None
     try:
-        store = Store.open(settings.database_url, busy_timeout_seconds=2)
-        today = datetime.combine(
-            datetime.now(ZoneInfo(settings.timezone)), time(), ZoneInfo(settings.timezone)
-        )
-        known = {row["feed"] or NO_FEED: row for row in store.by_feed(today)}
+        store = Store.look(settings.database_url, busy_timeout_seconds=2)
+        database["made"] = store.is_made
+        today, judged = day_began(settings), settings.quality.enabled
+        told = store.ask(lambda connection: figures(connection, today, judged=judged))
+        known = {row["feed"] or NO_FEED: row for row in told.feeds}
         refused = _count(store, folders)
-        behind = store.ask(following.backlog)
-        due = {"products": behind.products, "days": behind.days if settings.quality.enabled else 0}
-        firing = store.ask(following.firing)
         store.close()
     except DatabaseUnavailable as error:
         database |= {"up": False, "error": str(error)}
@@ -74,8 +74,14 @@ def picture(settings: Settings) -> dict[str, Any]:
         "waiting": sum(waiting.values()),
         "unfinished": _unfinished(folders),
         "ignored": [display_name(name) for name in inbox.ignored],
-        "due": due,
-        "firing": firing,
+        "unreadable": [
+            display_name(name)
+            for name in closed(folders.inbox, (*inbox.waiting, *inbox.companions), reader_of(folders.work))
+        ],
+        "due": told and {"products": told.due.products, "days": told.due.days},
+        "firing": told and told.firing,
+        "unsent": told and {"notices": told.notices, "letters": told.letters},
+        "daemon": asked(settings.health.listen),
     }
 
 

@@ -35,7 +35,9 @@ class Vitals:
     oldest_waiting: float | None = None  # wall clock: since when the oldest of them has been seen
     scanned_at: float | None = None  # the last full look at the inbox
     scan_seconds: float | None = None  # how long it took
-    canary_seconds: float | None = None  # from making a file to being told of it; None: not tried, or no inotify
+    canary_seconds: float | None = (
+        None  # from making a file to being told of it; None: not tried, or no inotify
+    )
     database_at: float | None = None  # the database last answered
     delivery: str = ""  # the one in hand
 

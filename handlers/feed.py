@@ -68,12 +68,16 @@ class Totals:
         units: the aggregate's column that is summed as units.
         value_e4: the one that is summed as money, if there is one.
         rows: the one that counts rows; none: the aggregate's own rows are counted.
+        in_transit: the one that is summed in the place of money: units that are on their way.
+        is_level: units are what there is at the end of a day, not what happened on it.
     """
 
     by: tuple[str, ...] = ()
     units: str = "units"
     value_e4: str | None = None
     rows: str | None = None
+    in_transit: str | None = None
+    is_level: bool = False
 
 
 @dataclass(frozen=True, slots=True)

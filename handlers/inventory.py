@@ -44,6 +44,6 @@ INVENTORY = Feed(
             Fold("in_transit", "last", "in_transit"),
             Fold("low", "min", "stock_level"),
         ),
-        totals=Totals(by=("location",), units="close"),
+        totals=Totals(by=("location",), units="close", in_transit="in_transit", is_level=True),
     ),
 )

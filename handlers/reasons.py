@@ -33,7 +33,7 @@ class FileReason(_Reason):
     UNREADABLE = (
         "unreadable",
         "the daemon may not read the file",
-        "Let the sender upload with group read permission (umask 027), chmod the file, then retry it.",
+        "Let the sender upload with mode 0640, so that the group may read; chmod the file, then retry it.",
     )
     NOT_REGULAR = (
         "not_regular",

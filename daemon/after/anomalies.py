@@ -1,14 +1,14 @@
 """How unusual the totals of a day are: of the chain, of each place and channel, and of the products where it stands out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 
 import numpy as np
 
-from daemon.after import products
 from daemon.after.files import DAY
 from daemon.after.files_due import FilesDue
+from daemon.after.outstanding import Scored, named, scope_of
 from daemon.after.span import Span
 from daemon.store import quality as store
 from daemon.store.quality import MEASURES, Transaction
@@ -25,52 +25,15 @@ from handlers.quality.anomaly import (
     share_by,
     usable,
 )
-from handlers.quality.distributions import Floats
-from handlers.quality.hierarchy import Level, descend, judge_score
 from handlers.quality.result import Metric, Result, Status
 
-NAMES = {"units": "units", "rows": "rows", "value": "revenue"}
-_NAMED = 20
 _HOLIDAY_YEARS = 4
 _CLOCK_DAYS = 56  # that tell which share of a day has come by an hour
 _LEAST_CLOCK_DAYS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The scores of a day; arrays are measures x series.
-
-    Attributes:
-        measures: of ``MEASURES``, those that the feed has.
-        places: the series, as rows of the span; the chain is the first.
-        counted: what came.
-        expected: what was expected; NaN where the past is too short.
-        z: calibrated scores.
-        raw: the same before calibration.
-        seen: earlier days of the same holiday; None on any other day.
-        ordinary: what would have been expected if it were no holiday.
-    """
-
-    measures: tuple[str, ...]
-    places: list[int]
-    counted: Floats
-    expected: Floats
-    z: Floats
-    raw: Floats
-    seen: int | None
-    ordinary: Floats
-
-
-def is_over(due: FilesDue, day: date) -> bool:
-    """Whether a day has ended, and its expected files are all here or overdue."""
-    if due.as_of < due.files.ends(day):
-        return False
-    deadline = due.deadline(day)
-    return deadline is None or due.as_of >= deadline
-
-
 def judged(connection: Transaction, span: Span, due: FilesDue, day: date) -> list[Result]:
-    """The scores of a day that is worth one; those of a day that is over are kept for later ones.
+    """The scores of a day that is worth one; those of a day that is settled are kept for later ones.
 
     Args:
         connection: of the transaction.
@@ -81,15 +44,17 @@ def judged(connection: Transaction, span: Span, due: FilesDue, day: date) -> lis
     if day in span.terms.closed_days or not span.has_data(day):
         store.forget(connection, span.terms.feed.name, day)
         return _withdrawn(connection, span, day, [])
-    over = is_over(due, day)
+    over, settled = due.is_over(day), due.is_settled(day)
     share = None if over else _share(connection, span, due.as_of, day)
     if not over and share is None:
         return [_pending(span, measure, day) for measure in _measures(span)]
     scored = scores(connection, span, day, share or 1.0)
-    if over:
+    if settled:
         _keep(connection, span, day, scored)
     said = {} if over else {"part_of_day": round(share or 0.0, 4)}
-    found = _named(connection, span, day, scored, said)
+    found = named(connection, span, day, scored, said, _open_before(span, day))
+    if over and not settled:
+        found = [_awaited(result) for result in found]
     return found + _withdrawn(connection, span, day, found)
 
 
@@ -144,12 +109,12 @@ def _days_before(day: date) -> list[date]:
 
 
 def _open_before(span: Span, day: date) -> Bools:
-    """Which of the days before had data, and most of what they should have."""
+    """Which of the days before had data, and most of what they should have, as far as that is known."""
     return np.array(
         [
             span.has_data(each)
             and each not in span.terms.closed_days
-            and span.statuses.get(each) is not Status.FAIL
+            and span.statuses.get(each) not in (Status.FAIL, Status.PENDING)
             for each in _days_before(day)
         ]
     )
@@ -207,60 +172,6 @@ def _for_holiday(ordinary: Expectation, ratios: Sequence[float]) -> Expectation:
 # ---- what is said
 
 
-def scope_of(measure: str, scope: str = "") -> str:
-    """The scope of a score: ``measure:units``, ``measure:revenue|location:447``."""
-    return f"measure:{NAMES[measure]}" + (f"|{scope}" if scope else "")
-
-
-def _named(
-    connection: Transaction, span: Span, day: date, scored: Scored, said: Mapping[str, object]
-) -> list[Result]:
-    """The results of the chain, and of the places and products that stand out under it."""
-    thresholds, found, below = span.terms.thresholds, [], []
-    for n, measure in enumerate(scored.measures):
-        z = scored.z[n]
-        details = [_details(scored, n, series, said) for series in range(len(z))]
-        found.append(
-            judge_score(scope_of(measure), day, float(z[0]), thresholds=thresholds, details=details[0])
-        )
-        flagged = descend(
-            [Level(z[:1]), Level(z[1:], np.zeros(len(z) - 1, np.int64))], thresholds.anomaly_info
-        )
-        beyond = np.flatnonzero(flagged[1]) + 1
-        outstanding = [int(series) for series in beyond[np.argsort(-np.abs(z[beyond]), kind="stable")]]
-        below += [
-            judge_score(
-                scope_of(measure, span.scopes[scored.places[series]]),
-                day,
-                float(z[series]),
-                thresholds=thresholds,
-                details=details[series],
-            )
-            for series in outstanding
-        ]
-        if flagged[0][0] and not said:  # the whole day, and the chain stands out
-            places = [span.scopes[scored.places[series]] for series in outstanding]
-            below += [
-                replace(result, scope=scope_of(measure, result.scope))
-                for result in products.judged(connection, span, day, measure, places, _open_before(span, day))
-            ]
-    below.sort(key=lambda result: -abs(result.value or 0.0))
-    return found + below[:_NAMED]
-
-
-def _details(scored: Scored, measure: int, series: int, said: Mapping[str, object]) -> dict[str, object]:
-    money = 10_000 if scored.measures[measure] == "value" else 1
-    details: dict[str, object] = {
-        "counted": float(scored.counted[measure, series]) / money,
-        "expected": float(scored.expected[measure, series]) / money,
-        "raw": float(scored.raw[measure, series]),
-        **said,
-    }
-    if scored.seen is not None:
-        details |= {"holidays_seen": scored.seen, "ordinary": float(scored.ordinary[measure, series]) / money}
-    return details
-
-
 def _pending(span: Span, measure: str, day: date) -> Result:
     limit = span.terms.thresholds.anomaly_info
     return Result(
@@ -271,6 +182,15 @@ def _pending(span: Span, measure: str, day: date) -> Result:
         limit,
         Status.PENDING,
         {"why": "the day is not over"},
+    )
+
+
+def _awaited(result: Result) -> Result:
+    """A day of which a file is late, and not given up: that there is less than usual is no news."""
+    if result.status is not Status.WARNING or (result.value or 0) > 0:
+        return result
+    return replace(
+        result, status=Status.PENDING, details={**result.details, "why": "a file is late, and waited for"}
     )
 
 

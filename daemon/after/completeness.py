@@ -57,8 +57,8 @@ def _expected(span: Span, day: date) -> Expected | None:
 
 
 def _deadline(due: FilesDue, day: date) -> datetime | None:
-    """Until when more may come: files that are not due yet, or what is sold until the day ends."""
-    known = due.deadline(day)
+    """Until when more may come: files that are not given up yet, or what is sold until the day ends."""
+    known = due.given_up(day)
     if known is not None:
         return known
     end = due.files.ends(day)

@@ -30,28 +30,43 @@ _MOST_PRUNED = 10_000  # rows
 
 
 def advance(store: Store, settings: Settings) -> bool:
-    """Brings the features of some products up to date, in one transaction; whether there may be more to do."""
+    """Brings some products that deliveries touched up to date, in one transaction; whether there may be more to do."""
+    return store.ask(table.has_due) and store.change(
+        lambda connection: _advance(connection, settings.features)
+    )
+
+
+def move_on(store: Store, settings: Settings) -> bool:
+    """Once a new day has come: moves some other products on to it, in one transaction, then removes what has grown old.
+
+    Returns:
+        Whether there may be more to do.
+    """
     options = settings.features
 
     def is_due(connection: Transaction) -> bool:
         day = table.frontier(connection)
-        if table.is_behind(connection, day):
-            return True
-        return day is not None and table.has_old(connection, table.first_kept(day, options.keep_days))
+        return day is not None and (
+            bool(table.windows_of_other_days(connection, day, 1, 1))
+            or table.has_old(connection, table.first_kept(day, options.keep_days))
+        )
 
-    return store.ask(is_due) and store.change(lambda connection: _step(connection, options))
+    return store.ask(is_due) and store.change(lambda connection: _move_on(connection, options))
 
 
-def _step(connection: Transaction, options: FeatureSettings) -> bool:
-    """What deliveries touched goes first, then what a new day moves on, then what has grown old goes."""
+def _advance(connection: Transaction, options: FeatureSettings) -> bool:
     day = table.frontier(connection)
-    if some := _some(table.due(connection, _MOST_DUE), day):
-        table.forget(connection, sorted({one.product for one in some if not one.first_seen and one.window}))
-        if day is not None:
-            products = sorted({one.product for one in some if one.first_seen})
-            _bring_up(connection, products, _since(some, products), day, options)
-        table.done(connection, some)
-        return True
+    some = _some(table.due(connection, _MOST_DUE), day)
+    table.forget(connection, sorted({one.product for one in some if not one.first_seen and one.window}))
+    if day is not None:
+        products = sorted({one.product for one in some if one.first_seen})
+        _bring_up(connection, products, _since(some, products), day, options)
+    table.done(connection, some)
+    return bool(some)
+
+
+def _move_on(connection: Transaction, options: FeatureSettings) -> bool:
+    day = table.frontier(connection)
     if day is None:
         return False
     if others := table.windows_of_other_days(connection, day, _MOST_MOVED, _MOST_DAYS // _WHOLE_DAYS):
@@ -115,6 +130,7 @@ def _bring_up(
         return
     count, today = len(products), np.datetime64(day, "D")
     since = {feed: since.get(feed, np.full(count, NO_DAY)) for feed in windows.FEEDS}
+    rules.forget(connection, products, _first(since), day)
     _want(connection, products, since, today)
     kept = table.read_windows(connection, count)
     anew = np.isnat(kept.as_of) | (kept.as_of > today)
@@ -141,9 +157,14 @@ def _bring_up(
         fresh_days=options.stock_fresh_days,
     )
     table.write_features(connection, features_of(history).table(), table.known_at(connection))
-    rules.note(connection, history, np.fmin.reduce(list(since.values())))
+    rules.note(connection, history, _first(since))
     moved = Windows(np.full(count, today), last_sale, prices, price_days, windows.pack(arrays))
     table.write_windows(connection, products, moved)
+
+
+def _first(since: dict[str, Days]) -> Days:
+    """The first day of any feed; NaT where there is none; (P,)."""
+    return np.asarray(np.fmin.reduce(list(since.values())))
 
 
 def _want(

@@ -39,6 +39,10 @@ class Files:
         """Those of a business day, in the order of arrival."""
         return self._by_day.get(day, ())
 
+    def latest(self, day: date) -> int | None:
+        """The delivery of a business day that came last of those that count; None if there is none."""
+        return max((one.delivery_id for one in self.sent(day) if one.counts), default=None)
+
     @cached_property
     def _by_day(self) -> dict[date, list[Filed]]:
         found: dict[date, list[Filed]] = {}

@@ -73,16 +73,44 @@ class FilesDue:
         typical = _as_usual(arrivals, terms.zone)
         return calendar.learn(typical, until, terms.zone, grace=terms.grace, closed=self.files.without)
 
-    def deadline(self, day: date) -> datetime | None:
-        """When the last of the files of a day that are expected and not there is due; None if none is."""
-        here = {one.source for one in self.files.sent(day) if one.counts}
+    def deadline(self, day: date, patience: timedelta = timedelta()) -> datetime | None:
+        """When the last of the files of a day that are expected and not there is due.
+
+        Args:
+            day: the business day.
+            patience: how much later it may come; a file that came and was refused is not waited for.
+
+        Returns:
+            None if all are there, or nobody knows of one.
+        """
+        sent = self.files.sent(day)
+        here, came = ({one.source for one in sent if one.counts}, {one.source for one in sent})
         dues = []
         for source in self.sources():
             if source not in here:
                 known = self.calendar(source, day)
                 if known is not None and known.expects(day):
-                    dues.append(known.due(day, self.files.terms.zone))
+                    due = known.due(day, self.files.terms.zone)
+                    dues.append(due if source in came else due + patience)
         return max(dues, key=datetime.timestamp, default=None)
+
+    def given_up(self, day: date) -> datetime | None:
+        """When files of a day that are late are no longer waited for: ``delay_pass_hours`` after they were due.
+
+        Until then ``pending`` files say that they are late; what is missing with them is no news of its own.
+        """
+        return self.deadline(day, timedelta(hours=self.files.terms.thresholds.delay_pass_hours))
+
+    def is_over(self, day: date) -> bool:
+        """Whether a day has ended, and its expected files are all here or were due."""
+        return self._is_past(day, self.deadline(day))
+
+    def is_settled(self, day: date) -> bool:
+        """Whether a day has ended, and its expected files are all here or given up."""
+        return self._is_past(day, self.given_up(day))
+
+    def _is_past(self, day: date, deadline: datetime | None) -> bool:
+        return self.as_of >= self.files.ends(day) and (deadline is None or self.as_of >= deadline)
 
     def is_expected(self, day: date) -> bool:
         """Whether any source should send a file of a day."""

@@ -22,14 +22,15 @@ from daemon.store import quality as store
 from daemon.store.quality import Transaction
 from handlers import HANDLERS
 from handlers.quality.anomaly import HISTORY
-from handlers.quality.result import Metric, Result, Status
+from handlers.quality.result import JUDGED, Metric, Result, Status
 
 _MOST_DAYS = 16  # judged in one transaction
 _SECONDS = 0.5  # or so many as take this long
 _TOGETHER = 31 * DAY  # of days that are judged in one transaction
 _CALENDAR = 84 * DAY  # of files that tell when the next are due
 _SILENT = 7 * DAY  # how long the timer asks for a day of which nothing came
-_UNSETTLED = 14 * DAY  # how long a day that was not over is asked about
+_UNSETTLED = 14 * DAY  # how long a day that was not settled is asked about
+_HOLES = 28 * DAY  # how far before a day it is asked whether one is missing
 
 
 def judge(database: Store, settings: Settings) -> bool:
@@ -87,11 +88,13 @@ def _judge_days(
             break
         known = FilesDue(span.files, as_of[delivery_id])
         for earlier in sorted(each for each in waiting if each < day):
-            if anomalies.is_over(known, earlier):
-                _judge_day(connection, span, known, earlier, delivery_id)
-                waiting.discard(earlier)
-        _judge_day(connection, span, known, day, delivery_id)
-        if not anomalies.is_over(known, day):
+            if known.is_over(earlier):
+                _judge_day(connection, span, known, earlier, span.files.latest(earlier))
+                if known.is_settled(earlier):
+                    waiting.discard(earlier)
+        _judge_holes(connection, span, known, day)
+        _judge_day(connection, span, known, day, _that_touched(connection, span.files, day, delivery_id))
+        if not known.is_settled(day):
             waiting.add(day)
         done.append((day, delivery_id))
     _judge_moment(connection, span.files, as_of[latest], latest, set(due.values()))
@@ -103,7 +106,9 @@ def _judge_day(
 ) -> None:
     """Judges a day as of a moment."""
     checks: dict[Metric, Callable[[], list[Result]]] = {
-        Metric.ACCURACY: lambda: accuracy.judged(span.files, day),
+        Metric.ACCURACY: lambda: (
+            accuracy.judged(span.files, day) or accuracy.withdrawn(connection, span.files, day)
+        ),
         Metric.COMPLETENESS: lambda: [completeness.judged(span, due, day)],
         Metric.ANOMALY_SCORE: lambda: anomalies.judged(connection, span, due, day),
     }
@@ -113,7 +118,39 @@ def _judge_day(
             span.statuses[day] = results[0].status
         _record(connection, span.terms, results, due.as_of, delivery_id)
     for feed, rate in rules.results(connection, day, span.terms.thresholds):
-        store.record(connection, [rate], feed, due.as_of, delivery_id, span.terms.thresholds)
+        its = delivery_id if feed == span.terms.feed.name else arrivals.latest(connection, feed, day)
+        store.record(connection, [rate], feed, due.as_of, its, span.terms.thresholds)
+
+
+def _judge_holes(connection: Transaction, span: Span, due: FilesDue, day: date) -> None:
+    """Judges the completeness of earlier days of which nothing came, where something was to be expected.
+
+    Of a history that is loaded at once nobody knows when a file was due, so that none is missed by name.
+    """
+    first = max(span.begin or day, day - _HOLES)
+    for earlier in (first + n * DAY for n in range((day - first).days)):
+        if earlier in span.statuses or span.has_data(earlier):
+            continue
+        results = _complete(span, due, earlier)
+        if results[0].status in JUDGED:
+            span.statuses[earlier] = results[0].status
+            _record(connection, span.terms, results, due.as_of, None)
+
+
+def _complete(span: Span, due: FilesDue, day: date) -> list[Result]:
+    return _made(span.terms, Metric.COMPLETENESS, day, lambda: [completeness.judged(span, due, day)])
+
+
+def _that_touched(connection: Transaction, files: Files, day: date, delivery_id: int) -> int | None:
+    """The delivery that a judgement of a day names: the one it is due by, if that brought, or took, rows of that day.
+
+    A day is also due because a rule needs another look at it, or all days were after an upgrade.
+    """
+    if delivery_id in {one.delivery_id for one in files.sent(day)}:
+        return delivery_id
+    if arrivals.touches(connection, files.terms.feed, delivery_id, day):
+        return delivery_id
+    return files.latest(day)
 
 
 def _judge_moment(
@@ -207,13 +244,20 @@ class _Watch:
         return due, late
 
     def _days(self, connection: Transaction, due: FilesDue) -> list[date]:
-        """Days that are over and were not judged as such, and those whose files did not come in time."""
+        """Days that are over or settled and were not judged as such, and those whose files did not come in time."""
         feed, today = self.terms.feed.name, self.now.astimezone(self.terms.zone).date()
-        waiting = store.not_kept(connection, feed, today - _UNSETTLED, today + DAY)
-        found = {day for day in waiting if day not in self.terms.closed_days and anomalies.is_over(due, day)}
-        said = store.statuses(connection, feed, Metric.COMPLETENESS, today - _UNSETTLED, today)
+        since = today - _UNSETTLED
+        waiting = [
+            day
+            for day in store.not_kept(connection, feed, since, today + DAY)
+            if day not in self.terms.closed_days and due.is_over(day)
+        ]
+        found = {day for day in waiting if due.is_settled(day)}
+        if len(waiting) > len(found):
+            scored = store.scored_days(connection, feed, since, today)
+            found |= {day for day in waiting if day not in scored}
+        said = store.statuses(connection, feed, Metric.COMPLETENESS, since, today)
         quiet = (today - back * DAY for back in range(_SILENT.days + 1))
-        open_days = {day for day in quiet if day not in said and due.is_expected(day)}
-        open_days |= {day for day, status in said.items() if status is Status.PENDING}
-        found |= {day for day in open_days if anomalies.is_over(due, day)}
+        found |= {day for day in quiet if day not in said and due.is_expected(day) and due.is_over(day)}
+        found |= {day for day, status in said.items() if status is Status.PENDING and due.is_settled(day)}
         return sorted(found)

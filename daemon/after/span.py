@@ -14,6 +14,7 @@ from daemon.after.files import DAY, Files
 from daemon.after.terms import Terms
 from daemon.store import quality as store
 from daemon.store.quality import FIGURES, MEASURES, Packed, Transaction
+from daemon.store.totals import parts_of, scope_of
 from handlers.quality.anomaly import HISTORY, Ints
 from handlers.quality.distributions import Floats
 from handlers.quality.result import Metric, Status
@@ -35,6 +36,7 @@ class Span:
         figures: what came of each measure, and its scores; NaN where there is none. See ``FIGURES``.
         files: those whose slots are of these days.
         statuses: of the completeness of each day that was judged.
+        sold: by day and series, its most frequent products and what came of each: see ``products``.
     """
 
     terms: Terms
@@ -44,6 +46,7 @@ class Span:
     figures: dict[str, Floats]
     files: Files
     statuses: dict[date, Status]
+    sold: dict[tuple[date, str], tuple[list[str], Floats]] = field(default_factory=dict)
     _keys: dict[date, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
@@ -131,13 +134,7 @@ class Span:
 
     def parts(self, scope: str) -> dict[str, str]:
         """Column and value of each place or channel that a series is of; of the chain there are none."""
-        by = self.terms.totals.by
-        if len(by) > 1 and scope.startswith(f"{by[0]}:"):
-            head, mark, tail = scope.rpartition(f"|{by[1]}:")
-            if mark:
-                return {by[0]: head.removeprefix(f"{by[0]}:"), by[1]: tail}
-        name, _, value = scope.partition(":")
-        return {name: value} if name else {}
+        return parts_of(scope)
 
     @cached_property
     def single(self) -> list[int]:
@@ -152,11 +149,7 @@ class Span:
     def _finest(self) -> Ints:
         """The series that are units: pairs of place and channel, and channels, of which some rows may have no place."""
         by = self.terms.totals.by
-        units = [
-            n
-            for n, scope in enumerate(self.scopes)
-            if len(parts := self.parts(scope)) == len(by) > 0 or tuple(parts) == by[-1:]
-        ]
+        units = [n for n, scope in enumerate(self.scopes) if tuple(self.parts(scope)) in (by, by[-1:])]
         return np.array(units, np.int64)
 
     @cached_property
@@ -165,8 +158,8 @@ class Span:
         rows = self.totals("rows")[self._finest].copy()
         place = {name: n for n, name in enumerate(self._units)}
         for n, name in enumerate(self._units):
-            parts = self.parts(name)
-            if len(parts) > 1:
-                last = self.terms.totals.by[-1]
-                rows[place[f"{last}:{parts[last]}"]] -= rows[n]
+            within = list(self.parts(name).items())[1:]
+            whole = place.get(scope_of(within)) if within else None
+            if whole is not None:
+                rows[whole] -= rows[n]
         return np.asarray(rows > 0)

@@ -15,6 +15,7 @@ from daemon.events import Event
 from daemon.logs import emit
 from daemon.settings import Settings
 from daemon.store import Store
+from daemon.timing import took
 
 _PAUSE = 60.0  # seconds that a step which failed is left alone
 
@@ -35,11 +36,14 @@ class AfterSteps:
     def run(self, enough: Callable[[], bool] = lambda: False) -> None:
         """Does what is due, until nothing is, or ``enough`` says that files wait or the end has come.
 
+        Each turn does what is most urgent: the products that deliveries touched, then the days, whose alerts somebody
+        waits for, and only then the products that a new day moves on.
+
         No error leaves it: what fails stays due, is told in the log, and is tried again later.
         """
-        for name, step in (("features", self._features), ("quality", self._quality)):
-            while not enough() and self._attempt(name, step):
-                pass
+        steps = {"features": self._features, "quality": self._quality, "new day": self._new_day}
+        while not enough() and any(self._attempt(name, step) for name, step in steps.items()):
+            pass
 
     def tick(self, now: datetime) -> None:
         """What no delivery brings about: silence is noticed, deadlines pass, days close.
@@ -52,6 +56,9 @@ class AfterSteps:
     def _features(self) -> bool:
         return features.advance(self.store, self.settings)
 
+    def _new_day(self) -> bool:
+        return features.move_on(self.store, self.settings)
+
     def _quality(self) -> bool:
         return quality.judge(self.store, self.settings)
 
@@ -59,8 +66,9 @@ class AfterSteps:
         """Whether there is more of this step to do now."""
         if time.monotonic() < self._not_before.get(name, 0.0):
             return False
+        begun = time.monotonic()
         try:
-            return step()
+            more = step()
         except TransientError as error:
             emit(Event.AFTER_STEP_FAILED, step=name, error=str(error), retry_seconds=_PAUSE)
         except Exception as error:  # noqa: BLE001  (a defect here must not stop the loading of files)
@@ -71,5 +79,9 @@ class AfterSteps:
                 retry_seconds=_PAUSE,
                 exc_info=error,
             )
+        else:
+            if more:
+                took(name, begun)
+            return more
         self._not_before[name] = time.monotonic() + _PAUSE
         return False

@@ -77,9 +77,7 @@ class Courier:
     # ---- the thread
 
     def start(self) -> None:
-        """Begins, if any channel is switched on."""
-        if not self.settings.alerts.channels:
-            return
+        """Begins."""
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self._thread.start()
 
@@ -105,8 +103,6 @@ class Courier:
 
     def flush(self, seconds: float) -> None:
         """One round that waits for nobody and takes no longer than this; for a process that ends."""
-        if not self.settings.alerts.channels:
-            return
         self.round(at_once=True, seconds=seconds)
         self._close()
 
@@ -154,9 +150,13 @@ class Courier:
         """Notices become letters."""
         alerts, now = self.settings.alerts, self.clock()
         if time.monotonic() >= self._repeats_at:
-            every = timedelta(hours=alerts.repeat_hours)
-            store.change(lambda c: due_repeats(c, now, every))
+            self._withdraw(store, now)
+            if alerts.channels:
+                every = timedelta(hours=alerts.repeat_hours)
+                store.change(lambda c: due_repeats(c, now, every))
             self._repeats_at = time.monotonic() + _REPEATS
+        if not alerts.channels:
+            return
         policy = Policy(now, timedelta(seconds=alerts.group_seconds), self._digest_before(now), 0, at_once)
         most = alerts.letters_an_hour
         found = store.ask(lambda c: letters.choice(c, policy, most))
@@ -175,6 +175,12 @@ class Courier:
             letters.write(connection, chosen, facts, alerts.channels, now)
 
         store.change(write)
+
+    def _withdraw(self, store: Store, now: datetime) -> None:
+        """Letters that wait for a channel which is switched off wait no longer."""
+        channels = self.settings.alerts.channels
+        for channel, count in store.change(lambda c: letters.withdraw(c, channels, now)).items():
+            emit(Event.LETTERS_WITHDRAWN, channel=channel, letters=count)
 
     def _digest_before(self, now: datetime) -> datetime:
         """The last time that a digest was due."""

@@ -31,7 +31,7 @@ def alert_text(told: Row, timezone: str) -> str:
     lines += _fields({"rule": f"{row['rule']}: {told['meaning']}", "key": row["dedup_key"]})
     lines += _fields(row["details"] or {})
     for notice in told["notices"]:
-        lines += _line(f"{_at(notice['created_at'], zone)}  {notice['kind']}: {_fate(notice, zone)}")
+        lines += _line(f"{_at(notice['created_at'], zone)}  {notice['kind']}: {_fate(notice, row, zone)}")
     for step in told["next"]:
         lines += _line(f"$ {step}")
     return "\n".join(lines)
@@ -107,15 +107,21 @@ def _state(row: Row, zone: ZoneInfo) -> str:
     if row["silenced_by"] is not None:
         said.append(f"silenced by {row['silenced_by']}")
     told = f" {_at(row['notified_at'], zone)}" if row["notified_at"] is not None else ""
-    waits = "waits for the daily digest" if row["severity"] == "info" else "waits to be told"
-    words = {"told": f"told{told}", "waiting": waits, "sending": "being sent"}
+    words = {"told": f"told{told}", "waiting": _waits(row), "sending": "being sent"}
     said.append(words.get(row["telling"], "not told"))
     return ", ".join(said)
 
 
-def _fate(notice: Row, zone: ZoneInfo) -> str:
+def _waits(row: Row) -> str:
+    """Why nobody is told yet."""
+    if row["kept_quiet_by"] is not None:
+        return f"kept quiet by alert {row['kept_quiet_by']}"
+    return "waits for the daily digest" if row["severity"] == "info" else "waits to be told"
+
+
+def _fate(notice: Row, row: Row, zone: ZoneInfo) -> str:
     if notice["letter_id"] is None:
-        return "waits to be told"
+        return _waits(row)
     if notice["channel"] is None:
         return f"letter {notice['letter_id']}"
     if notice["sent_at"] is not None:

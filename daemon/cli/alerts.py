@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from daemon.cli.shared import EXIT_REFUSED, json_option, opened, say
+from daemon.cli.shared import EXIT_REFUSED, Words, json_option, opened, say
 
 if TYPE_CHECKING:
     from daemon.settings import Settings
@@ -19,7 +19,23 @@ if TYPE_CHECKING:
 _FOR = re.compile(r"([0-9]{1,6})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _JSON = "stockgrip.alerts.json"
+_MOST = 2**63 - 1  # what both databases take
 _ANY, _NO_FEED = "any", "none"
+
+
+class Number(click.IntRange):
+    """The number of an alert or a silence."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """An integer that a database takes."""
+        number = super().convert(value, param, ctx)
+        if number > _MOST:
+            self.fail(
+                f"{value} is no number that is ever given; `stockgrip alerts` shows those there are",
+                param,
+                ctx,
+            )
+        return number
 
 
 class _Named(click.ParamType[str]):
@@ -118,7 +134,7 @@ def _list(config: Path | None, every: bool, feed: str | None) -> int:
 
 
 @alerts.command()
-@click.argument("alert", metavar="ID", type=click.IntRange(min=1))
+@click.argument("alert", metavar="ID", type=Number(min=1))
 @json_option()
 @click.pass_context
 def show(context: click.Context, alert: int, as_json: bool) -> int:
@@ -163,8 +179,8 @@ def _next(row: dict[str, Any], config: Path | None) -> list[str]:
 
 
 @alerts.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...", type=click.IntRange(min=1))
-@click.option("--note", default="", help="Kept with the alerts.")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", type=Number(min=1))
+@click.option("--note", type=Words(), default="", help="Kept with the alerts.")
 @json_option()
 @click.pass_context
 def ack(context: click.Context, ids: tuple[int, ...], note: str, as_json: bool) -> int:
@@ -177,7 +193,7 @@ def ack(context: click.Context, ids: tuple[int, ...], note: str, as_json: bool) 
 
     context.meta[_JSON] |= as_json
     now = datetime.now(UTC)
-    with opened(context.obj) as (_, store):
+    with opened(context.obj, changing=True) as (_, store):
         done, failed = store.change(lambda c: alerts_view.acknowledge(c, ids, note, now))
     _say({"acked": done, "failed": failed}, acked_text)
     return EXIT_REFUSED if failed else 0
@@ -186,11 +202,11 @@ def ack(context: click.Context, ids: tuple[int, ...], note: str, as_json: bool) 
 @alerts.command()
 @click.option("--rule", type=RuleName(), help="Of this rule; `any`: of each.")
 @click.option("--feed", type=OwnerName(), help="Of this feed; `none`: of no feed.")
-@click.option("--scope", help="Of this scope, as `stockgrip alerts` shows it.")
+@click.option("--scope", type=Words(), help="Of this scope, as `stockgrip alerts` shows it.")
 @click.option("--for", "duration", metavar="TIME", help="For so long: 30m, 4h, 2d, 1w.")
 @click.option("--until", metavar="TIME", help="Until then: 2026-11-23, or 2026-11-23T10:00.")
-@click.option("--why", default="", help="For whom it may concern; needed.")
-@click.option("--end", metavar="ID", type=click.IntRange(min=1), help="End this silence now.")
+@click.option("--why", type=Words(), default="", help="For whom it may concern; needed.")
+@click.option("--end", metavar="ID", type=Number(min=1), help="End this silence now.")
 @json_option()
 @click.pass_context
 def silence(
@@ -231,7 +247,7 @@ def silence(
         "feed": "" if feed == _NO_FEED else feed,
         "scope": scope,
     }
-    with opened(context.obj) as (settings, store):
+    with opened(context.obj, changing=True) as (settings, store):
         ends = _moment(duration, until, settings, now)
         row = store.change(lambda c: alerts_view.silence(c, of, ends, why.strip(), now))
         firing = store.ask(lambda c: alerts_view.alerts(c, alerts_view.Wanted(), now))
@@ -243,7 +259,7 @@ def silence(
 def _end(config: Path | None, silence_id: int, now: datetime) -> int:
     from daemon.store import alerts_view  # noqa: PLC0415
 
-    with opened(config) as (_, store):
+    with opened(config, changing=True) as (_, store):
         row, why = store.change(lambda c: alerts_view.end_silence(c, silence_id, now))
     if row is None:
         raise click.ClickException(why)
@@ -266,10 +282,8 @@ def _moment(duration: str | None, until: str | None, settings: "Settings", now: 
         else:
             ends = moment(until or "", ZoneInfo(settings.timezone), now).astimezone(UTC)
     except (NotAMoment, OverflowError) as error:
-        text = duration or until
-        raise click.UsageError(
-            f"{text!r} is no time; write --until as 2026-11-23 or 2026-11-23T10:00"
-        ) from error
+        how = "--for as 30m, 4h, 2d or 1w" if duration else "--until as 2026-11-23 or 2026-11-23T10:00"
+        raise click.UsageError(f"{duration or until!r} is no time; write {how}") from error
     if ends <= now:
         raise click.UsageError(f"{duration or until!r} is not in the future")
     return ends

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daemon.cli.shared import json_option, opened, say
+from daemon.cli.shared import Words, json_option, opened, say
 from daemon.cli.story import Moment
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product", required=False)
+@click.argument("product", required=False, type=Words())
 @click.option("--as-of", type=Moment(), help="Of this business day; without it the newest with data.")
 @click.option("--known-by", type=Moment(), help="As they were known at this time.")
 @click.option(
@@ -71,6 +71,7 @@ def features(
 def _export(config: Path | None, target: Path, as_of: str | None, *, as_json: bool) -> int:
     from zoneinfo import ZoneInfo  # noqa: PLC0415
 
+    from daemon.faults import PASSING  # noqa: PLC0415
     from daemon.feature_export import SUFFIXES, export  # noqa: PLC0415
     from daemon.feature_view import NoFeatures  # noqa: PLC0415
     from daemon.render import progress_bar  # noqa: PLC0415
@@ -89,6 +90,12 @@ def _export(config: Path | None, target: Path, as_of: str | None, *, as_json: bo
             done = export(store, target, day, settings.features.stock_fresh_days, progress)
         except NoFeatures as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.errno in PASSING:
+                raise
+            raise click.ClickException(
+                f"{printable(str(target))} cannot be written: {error.strerror}"
+            ) from None
     if as_json:
         click.echo(json.dumps(done, ensure_ascii=True))
         return 0

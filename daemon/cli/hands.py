@@ -42,7 +42,7 @@ def retry(
         raise click.UsageError("name the files by number, name or path, or say --all-refused")
     done: list[dict[str, Any]] = []
     failed: list[str] = []
-    with opened(config) as (settings, store):
+    with opened(config, changing=True) as (settings, store):
         folders = Folders(settings.data_dir)
         for row in _refused(deliveries, store, folders, failed):
             try:
@@ -91,7 +91,7 @@ def unload(config: Path | None, delivery: str, why: str, yes: bool, as_json: boo
     from daemon.store.unload import CannotUnload  # noqa: PLC0415
     from daemon.story.which import deliveries_of  # noqa: PLC0415
 
-    with opened(config) as (settings, store):
+    with opened(config, changing=True) as (settings, store):
         folders = Folders(settings.data_dir)
         rows, unknown = deliveries_of(delivery, store, folders)
         if not rows:

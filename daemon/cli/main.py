@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from daemon.cli.alerts import alerts
+from daemon.cli.backup import backup, restore
 from daemon.cli.doctor import doctor
 from daemon.cli.features import features
 from daemon.cli.hands import retry, unload
@@ -132,6 +133,8 @@ for command in (
     check,
     retry,
     unload,
+    backup,
+    restore,
     rebuild,
     doctor,
     sample,

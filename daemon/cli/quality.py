@@ -121,7 +121,7 @@ def explain(
     above = context.parent.params if context.parent else {}  # options may stand before `explain`, too
     config: Path | None = context.obj
     with opened(config) as (settings, store):
-        asked = _Asked.of(settings, day or above.get("day"), feed or above.get("feed"))
+        asked = _Asked.of(settings, above.get("day") if day is None else day, feed or above.get("feed"))
         facts = asked.facts(store, settings)
         question = Question(Metric(metric), asked.feeds, None, config)
         named = _scopes(scope, scopes_of(question, facts)) if scope is not None else None

@@ -19,6 +19,18 @@ EXIT_REFUSED, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG = 1, 2, 69, 78
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+class Words(click.ParamType[str]):
+    """A text that a database takes: bytes that are not UTF-8 are refused."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The same."""
+        if not value.isprintable() and any("\ud800" <= char <= "\udfff" for char in value):
+            self.fail(f"{value!a} is not written in UTF-8", param, ctx)
+        return value
+
+
 def json_option(text: str = "Print it as JSON.") -> Callable[[_Command], _Command]:
     """``--json``, as ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help=text)
@@ -37,14 +49,21 @@ def say(found: Any, text: Callable[[Any], str], *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def opened(config: Path | None) -> Iterator[tuple["Settings", "Store"]]:
-    """Settings and store, for commands that look or lend a hand while the daemon may run; they log only errors."""
+def opened(config: Path | None, *, changing: bool = False) -> Iterator[tuple["Settings", "Store"]]:
+    """Settings and store, for commands that look or lend a hand while the daemon may run; they log only errors.
+
+    Args:
+        config: the configuration file.
+        changing: the command writes, so it may make and migrate the tables, and then says so in the log.
+    """
     from daemon import logs  # noqa: PLC0415
     from daemon.store import Store  # noqa: PLC0415
 
     settings = settings_of(config)
+    logs.configure(settings.log.level if changing else "error", settings.log.format)
+    connect = Store.open if changing else Store.look
+    store = connect(settings.database_url, busy_timeout_seconds=settings.database.busy_timeout_seconds)
     logs.configure("error", settings.log.format)
-    store = Store.open(settings.database_url, busy_timeout_seconds=settings.database.busy_timeout_seconds)
     try:
         yield settings, store
     finally:
@@ -55,7 +74,10 @@ def opened(config: Path | None) -> Iterator[tuple["Settings", "Store"]]:
 def serving(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
     """The service, with logs configured, signals caught and the database open."""
     from daemon import hooks, logs  # noqa: PLC0415
+    from daemon.backup import before_migration  # noqa: PLC0415
     from daemon.events import Event  # noqa: PLC0415
+    from daemon.files import Folders  # noqa: PLC0415
+    from daemon.presence import present  # noqa: PLC0415
     from daemon.service import Service  # noqa: PLC0415
     from daemon.store import Store  # noqa: PLC0415
 
@@ -69,6 +91,7 @@ def serving(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
         data_dir=str(settings.data_dir),
         database=settings.safe_database_url,
     )
+    before_migration(settings)
     store = Store.open(settings.database_url, busy_timeout_seconds=settings.database.busy_timeout_seconds)
     service = Service(settings, store, reload=lambda: settings_of(config))
 
@@ -80,7 +103,8 @@ def serving(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
     signal.signal(signal.SIGUSR1, lambda _number, _frame: service.request_scan())
     signal.signal(signal.SIGHUP, lambda _number, _frame: service.request_reload())
     try:
-        yield service
+        with present(Folders(settings.data_dir)):
+            yield service
     finally:
         service.close()
         store.close()

@@ -118,6 +118,8 @@ def log(
     from daemon.story.listing import Listing  # noqa: PLC0415
     from daemon.story.moments import NotAMoment, moment  # noqa: PLC0415
 
+    if follow:
+        _await_database(config)
     with opened(config) as (settings, store):
         zone, now = ZoneInfo(settings.timezone), datetime.now(UTC)
         try:
@@ -142,6 +144,20 @@ def log(
         if follow:
             _follow(store, wanted, rows, last, show)
     return 0
+
+
+def _await_database(config: Path | None) -> None:
+    """Waits until there is one to follow, or until nobody reads any more."""
+    said = False
+    while True:
+        with opened(config) as (_, store):
+            if store.is_made:
+                return
+        if not said:
+            click.echo("there is no database yet; waiting for the first run or drain to make it", err=True)
+            said = True
+        if not _is_read(_POLL_SECONDS):
+            return
 
 
 def _none_found(wanted: Any) -> str:

@@ -14,6 +14,7 @@ from daemon.doctor import (
     filesystem,
     folders,
     following,
+    health,
     host,
     leftovers,
     mail,
@@ -38,6 +39,7 @@ ALL: tuple[Check, ...] = (
     *server.CHECKS,
     *following.CHECKS,
     *mail.CHECKS,
+    *health.CHECKS,
     *leftovers.CHECKS,
 )
 

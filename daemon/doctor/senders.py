@@ -7,7 +7,8 @@ from pathlib import Path
 
 from daemon.doctor.finding import Check, Remark, fail, ok, warn
 from daemon.doctor.site import Site
-from daemon.doctor.words import group_name, listed, quoted, us, user_name
+from daemon.doctor.words import group_name, listed, quoted, user_name
+from daemon.inbox.access import closed, reader_of
 
 AREA = "folders"
 
@@ -75,14 +76,15 @@ def _files(site: Site) -> Iterator[Remark]:
     inbox = site.present(site.folders.inbox)
     with os.scandir(inbox) as entries:
         files = [e.name for e in entries if e.is_file(follow_symlinks=False)]
-    closed = sorted(name for name in files if not os.access(inbox / name, os.R_OK))
-    if not closed:
+    user = reader_of(site.folders.work)
+    unreadable = closed(inbox, files, user)
+    if not unreadable:
         yield ok("every file in live_feeds is readable")
         return
     yield fail(
-        f"{us()} may not read {listed(closed)}",
-        "They will be refused as unreadable. Let the sender upload with umask 027, and now:",
-        f"sudo chmod g+r {quoted(*(inbox / name for name in closed[:5]))}",
+        f"{user_name(user)} may not read {listed(unreadable)}",
+        "They stay there until they can be read. Let the sender upload with mode 0640 (docs/senders.md), and now:",
+        f"sudo chmod g+r {quoted(*(inbox / name for name in unreadable[:5]))}",
     )
 
 
@@ -97,8 +99,8 @@ CHECKS = (
     Check(
         AREA,
         "files",
-        "Whether each file in `live_feeds` can be read",
-        "`chmod g+r`; let the sender upload with umask 027",
+        "Whether the daemon's user can read each file in `live_feeds`",
+        "`chmod g+r`; let the sender upload with mode 0640",
         _files,
     ),
 )

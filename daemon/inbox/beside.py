@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from daemon.events import Event
-from daemon.inbox.probe import read_manifest
+from daemon.inbox.probe import open_to_look, read_manifest
 from daemon.logs import display_name, emit
 from daemon.settings import Evidence, SettleSettings
 from daemon.source import stamp
@@ -54,6 +55,11 @@ class Beside:
         elif known.stamp != fresh:
             self._known[name] = _Companion(fresh, now, known.alone_since, said=known.said)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the companions that are known."""
+        return sorted(self._known)
+
     def gone(self, name: str) -> None:
         """It is not there any more."""
         if self._known:
@@ -80,9 +86,27 @@ class Beside:
             found.add("manifest")
         return frozenset(found)
 
-    def are_manifests_whole(self, file: str) -> bool:
-        """Whether a file's manifests are written to their end; after the grace period they are what they are."""
-        return all(self._is_whole(f"{file}{ending}") for ending in MANIFESTS)
+    def closed(self, file: str) -> str | None:
+        """A manifest of a file that we may not read; None if there is none."""
+        for name in (f"{file}{ending}" for ending in MANIFESTS):
+            if name in self._known:
+                try:
+                    os.close(open_to_look(self.folder / name))
+                except PermissionError:
+                    return name
+                except OSError:
+                    continue  # gone, or no file: the reader will say so
+        return None
+
+    def manifests_lack(self, file: str) -> Literal["unreadable", "manifest_unfinished"] | None:
+        """What a file's manifests lack: they may not be read, or are not written to their end.
+
+        After the grace period a broken one is what it is.
+        """
+        if self.closed(file) is not None:
+            return "unreadable"
+        whole = all(self._is_whole(f"{file}{ending}") for ending in MANIFESTS)
+        return None if whole else "manifest_unfinished"
 
     def _is_whole(self, name: str) -> bool:
         if name not in self._known:

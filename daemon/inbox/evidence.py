@@ -21,6 +21,7 @@ Waiting: TypeAlias = Literal[
     "no_marker",
     "no_manifest",
     "no_rename",
+    "unreadable",
 ]
 UP_TO_THE_SENDER: dict[Evidence, Waiting] = {
     "marker": "no_marker",
@@ -28,8 +29,10 @@ UP_TO_THE_SENDER: dict[Evidence, Waiting] = {
     "rename": "no_rename",
 }
 # for these a file waits settle.grace_seconds, and no longer
-GRACED = frozenset({"no_final_newline", "nul_tail", "fewer_rows_than_usual", "manifest_unfinished"})
-HELD = frozenset(UP_TO_THE_SENDER.values())
+GRACED = frozenset(
+    {"no_final_newline", "nul_tail", "fewer_rows_than_usual", "manifest_unfinished", "unreadable"}
+)
+HELD = frozenset({*UP_TO_THE_SENDER.values(), "unreadable"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ clock, no local process has it open for writing, it does not bear a temporary na
 timestamps are never compared with ours.
 """
 
+import contextlib
 import math
 import os
 import stat
@@ -39,6 +40,7 @@ from handlers.manifest import belongs_to
 
 __all__ = ["Inbox", "has_writer"]
 
+_READABLE = "chmod g+r the file (it is taken by itself then), and let its sender upload with mode 0640: see docs/senders.md"
 _RENAMED: frozenset[Evidence] = frozenset({"rename"})
 _KINDS = {
     stat.S_IFDIR: "folder",
@@ -168,6 +170,11 @@ class Inbox:
         """What lies there and is left alone: links, pipes, folders."""
         return sorted(self._ignored)
 
+    @property
+    def companions(self) -> list[str]:
+        """The markers and manifests that lie there."""
+        return self._beside.names
+
     def ready(self) -> list[str]:
         """The complete files, in the order in which they came."""
         now = self.clock()
@@ -227,23 +234,43 @@ class Inbox:
     def _due(self, seen: _Seen) -> float:
         if _is_held(seen):
             return math.inf
-        patience = self.settle.quiet_seconds
-        if seen.why in GRACED:
-            patience = max(patience, self.settle.grace_seconds)
-        due, now = seen.since + patience, self.clock()
+        due, now = seen.since + self._patience(seen.why), self.clock()
         if due > now or seen.looks < 2:  # noqa: PLR2004
             return due
         return now + 0.25  # past its time it is held up by a writer: ask again now and then
+
+    def _patience(self, why: Waiting | None) -> float:
+        """How long a file may lie as it is before a reason to wait for it counts, or counts no more."""
+        # a program that writes may give the right to read at the end: rsync --inplace does
+        grace = self.settle.grace_seconds if why in GRACED else 0.0
+        return max(grace, self.settle.quiet_seconds)
 
     def _is_complete(self, name: str, seen: _Seen, now: float) -> bool:
         why = seen.why = self._why_not(name, seen, now - seen.since)
         if why is None:
             return True
-        early = why in HELD and now - seen.since < self.settle.quiet_seconds
+        early = why in HELD and now - seen.since < self._patience(why)
         if why not in seen.said and why != "still_changing" and not early:
             seen.said[why] = None
-            emit(Event.DELIVERY_WAITING, file=display_name(name), reason=why, size_bytes=seen.stamp[2])
+            if why == "unreadable":
+                self._say_unreadable(name)
+            else:
+                emit(Event.DELIVERY_WAITING, file=display_name(name), reason=why, size_bytes=seen.stamp[2])
         return False
+
+    def _say_unreadable(self, name: str) -> None:
+        closed = self._beside.closed(name) or name
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(self.folder / closed)
+            emit(
+                Event.DELIVERY_UNREADABLE,
+                file=display_name(name),
+                path=display_name(self.folder / closed),
+                mode=f"{stat.S_IMODE(status.st_mode):04o}",
+                uid=status.st_uid,
+                gid=status.st_gid,
+                remedy=_READABLE,
+            )
 
     def _why_not(self, name: str, seen: _Seen, age: float) -> Waiting | None:
         """What a file lacks; if nothing, ``seen.evidence`` tells why it is complete."""
@@ -260,16 +287,18 @@ class Inbox:
             fd = open_to_look(self.folder / name)
         except FileNotFoundError:
             return "still_changing"
+        except PermissionError:
+            return "unreadable"  # a chmod makes it another stamp, and so it is looked at again at once
         except OSError:
-            # unreadable: nothing more can be learnt here; the delivery will say so
+            # nothing more can be learnt here; the delivery will say so
             facts = Facts(promised, quiet, aged, writer=None, tail=None)
             return doubt(rule, facts, patient=True)
         try:
             facts = Facts(promised, quiet, aged, has_writer(fd), tail_of(fd, name))
             patient = age < max(self.settle.grace_seconds, self.settle.quiet_seconds)
             why = doubt(rule, facts, patient=patient)
-            if why is None and "manifest" in promised and not self._beside.are_manifests_whole(name):
-                why = "manifest_unfinished"
+            if why is None and "manifest" in promised:
+                why = self._beside.manifests_lack(name)
             if why is None and patient and not is_vouched_for(rule, promised):
                 why = self._unusual(name, seen, fd)
         finally:

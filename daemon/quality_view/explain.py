@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from daemon.quality_view.judgements import badness, in_force, is_part, lateness_by_day, trends
+from daemon.quality_view.judgements import badness, in_force, is_part, trend_of
 from daemon.quality_view.meanings import MEANINGS
 from daemon.quality_view.next_steps import steps
 from daemon.quality_view.picture import explain_command, missing_files, point
@@ -101,7 +101,7 @@ def explanation(
             {"feed": feed, **each}
             for feed in question.feeds
             if question.metric == TIMELINESS
-            for each in missing_files(facts, feed)
+            for each in missing_files(facts, feed, question.config)
             if question.scopes is None or f"source:{each['source']}" in question.scopes
         ],
         "scopes": scopes_of(question, facts),
@@ -151,7 +151,7 @@ def _result(
             for key, file, count, reason in (rejected if row.metric == Metric.ACCURACY else ())
         ],
         "history": [_moment(each, files) for each in own],
-        "trend": [point(day, found) for day, found in _trend(row, facts, zone, now)],
+        "trend": [point(day, found) for day, found in trend_of(row, facts, now, zone)],
         "next": steps(row, rejected, facts.day, question.config),
         "command": explain_command(row.metric, row.feed, facts.day, question.config),
     }
@@ -165,16 +165,3 @@ def _moment(row: Recorded, files: Mapping[int, str]) -> dict[str, Any]:
         "delivery": row.delivery_id,
         "file": files.get(row.delivery_id or 0),
     }
-
-
-def _trend(
-    row: Recorded, facts: Facts, zone: ZoneInfo, now: datetime
-) -> Sequence[tuple[date, Recorded | None]]:
-    """Of just this scope."""
-    if row.metric == TIMELINESS:
-        own = [each for each in facts.late if each.scope == row.scope]
-        return lateness_by_day(own, row.feed, now.astimezone(zone).date(), zone)
-    if facts.day is None:
-        return ()
-    same = (each for each in facts.past if (each.metric, each.scope) == (row.metric, row.scope))
-    return trends((each for each in same if each.feed == row.feed), facts.day)[row.feed, row.metric]

@@ -168,8 +168,8 @@ class _Page:
         lines = ["", *self._head("Files that did not come")]
         for each in files:
             lines += self._said(f"{each['feed']}: {missing_text(each, self._zone)}", "    ", "      ")
-            if each["came"]:
-                lines.append(f"      stockgrip explain {each['came']['delivery']}")
+            if each["command"]:
+                lines.append(f"      {printable(each['command'])}")
         return lines
 
     def _parts(self) -> list[str]:

@@ -131,6 +131,37 @@ def lateness_by_day(
     return found
 
 
+def trend_of(
+    row: Recorded, facts: Facts, now: datetime, zone: ZoneInfo
+) -> Sequence[tuple[date, Recorded | None]]:
+    """What was said of the same feed, metric and scope on each of the last days, the oldest first.
+
+    Args:
+        row: in force on the day that is told about, or at the moment.
+        facts: of that day.
+        now: aware.
+        zone: the business time zone.
+    """
+    if row.metric == Metric.TIMELINESS:
+        until = now.astimezone(zone).date()
+        if facts.day is not None and facts.day != facts.newest:
+            until = min(until, facts.day + timedelta(days=1))
+        of_a_file = row.day is not None  # it has no past of its own
+        own = [each for each in facts.late if of_a_file or each.scope == row.scope]
+        return lateness_by_day(own, row.feed, until, zone)
+    if facts.day is None:
+        return ()
+    key = (row.feed, row.metric, row.scope)
+    same = (each for each in facts.past if (each.feed, each.metric, each.scope) == key)
+    return trends(same, facts.day)[row.feed, row.metric]
+
+
+def newer_day(facts: Facts, feeds: Sequence[str]) -> date | None:
+    """The newest day after all with metrics of which lateness is known, of a file that did not come; None: there is none."""
+    missed = [row.day for feed in feeds for row in still_missing(facts, feed) if row.day is not None]
+    return max((day for day in missed if facts.newest is not None and day > facts.newest), default=None)
+
+
 def changes(before: Iterable[Recorded], now: Iterable[Recorded]) -> list[Change]:
     """What got worse, better, or is resolved; only what is a judgement on both days.
 

@@ -1,9 +1,9 @@
 """The picture behind ``stockgrip quality`` and the Python API: what is recorded of a day, its trend, and what changed."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,8 +16,9 @@ from daemon.quality_view.judgements import (
     headline,
     in_force,
     lateness,
-    lateness_by_day,
+    newer_day,
     still_missing,
+    trend_of,
     trends,
 )
 from daemon.quality_view.why import why
@@ -43,8 +44,8 @@ def picture(
         config: the configuration file that was named, so that the commands that are shown name it, too.
 
     Returns:
-        ``day``, ``feed`` (if only one was asked for), ``newest_day``, ``nearest_days`` (where the day has no metrics), ``timezone``, ``as_of``,
-        ``overall_status``, ``summary`` (metrics by status) and ``feeds``.
+        ``day``, ``feed`` (if only one was asked for), ``newest_day``, ``newer_day`` (of which only lateness is known),
+        ``nearest_days`` (where the day has no metrics), ``timezone``, ``as_of``, ``overall_status``, ``summary`` (metrics by status) and ``feeds``.
     """
     told = [] if facts.day is None or not facts.rows else [_feed(f, facts, now, zone, config) for f in feeds]
     statuses = [metric["status"] for feed in told for metric in feed["metrics"]]
@@ -52,6 +53,7 @@ def picture(
         "day": _iso(facts.day),
         "feed": feeds[0] if len(feeds) == 1 else None,
         "newest_day": _iso(facts.newest),
+        "newer_day": _iso(newer_day(facts, feeds)),
         "nearest_days": [day.isoformat() for day in facts.nearest],
         "timezone": zone.key,
         "as_of": now.isoformat(timespec="seconds"),
@@ -63,9 +65,16 @@ def picture(
 
 def explain_command(metric: str, feed: str, day: date | None, config: Path | None = None) -> str:
     """The command that tells more of a metric."""
-    begin = f"stockgrip --config {shlex.quote(str(config))}" if config else "stockgrip"
     when = f" --day {day.isoformat()}" if day else ""
-    return f"{begin} quality explain {metric} --feed {feed}{when}"
+    return f"{_program(config)} quality explain {metric} --feed {feed}{when}"
+
+
+def _told_by(came: Mapping[str, Any] | None, config: Path | None) -> str | None:
+    return f"{_program(config)} explain {came['delivery']}" if came else None
+
+
+def _program(config: Path | None) -> str:
+    return f"stockgrip --config {shlex.quote(str(config))}" if config else "stockgrip"
 
 
 def point(day: date, row: Recorded | None) -> dict[str, Any]:
@@ -83,12 +92,10 @@ def _feed(feed: str, facts: Facts, now: datetime, zone: ZoneInfo, config: Path |
         raise AssertionError("there is no day to tell about")
     rows = in_force(row for row in facts.rows if row.feed == feed)
     series = trends((row for row in facts.past if row.feed == feed), day)
-    end = min(now.astimezone(zone).date(), day + timedelta(days=1)) if day != facts.newest else None
-    delays = lateness_by_day(facts.late, feed, end or now.astimezone(zone).date(), zone)
-    metrics = []
-    for metric, some in by_metric([*rows, *lateness(facts, feed)]).items():
-        past = series.get((feed, metric)) or delays
-        metrics.append(_metric(metric, some, past, facts, zone, config))
+    metrics = [
+        _metric(metric, some, facts, now, zone, config)
+        for metric, some in by_metric([*rows, *lateness(facts, feed)]).items()
+    ]
     before = _day_before(series)
     earlier = in_force(row for row in facts.past if row.feed == feed and row.day == before)
     return {
@@ -96,14 +103,17 @@ def _feed(feed: str, facts: Facts, now: datetime, zone: ZoneInfo, config: Path |
         "status": worst(Status(metric["status"]) for metric in metrics).value,
         "last_day": _iso(facts.last.get(feed)),
         "metrics": metrics,
-        "missing_files": missing_files(facts, feed),
+        "missing_files": missing_files(facts, feed, config),
         "day_before": _iso(before),
         "changes": [asdict(change) for change in changes(earlier, rows)],
     }
 
 
-def missing_files(facts: Facts, feed: str) -> list[dict[str, Any]]:
-    """The files that did not come, the newest first: ``day``, ``source``, ``name``, ``due``, ``status``, ``why``, ``came``."""
+def missing_files(facts: Facts, feed: str, config: Path | None = None) -> list[dict[str, Any]]:
+    """The files that did not come, the newest first: ``day``, ``source``, ``name``, ``due``, ``status``, ``why``, ``came``.
+
+    ``command`` tells more of what came.
+    """
     return [
         {
             "day": _iso(row.day),
@@ -113,6 +123,7 @@ def missing_files(facts: Facts, feed: str) -> list[dict[str, Any]]:
             "status": row.status,
             "why": row.details.get("why"),
             "came": row.details.get("came"),
+            "command": _told_by(row.details.get("came"), config),
         }
         for row in still_missing(facts, feed)
     ]
@@ -121,8 +132,8 @@ def missing_files(facts: Facts, feed: str) -> list[dict[str, Any]]:
 def _metric(
     metric: str,
     rows: Sequence[Recorded],
-    past: Sequence[tuple[date, Recorded | None]],
     facts: Facts,
+    now: datetime,
     zone: ZoneInfo,
     config: Path | None,
 ) -> dict[str, Any]:
@@ -142,7 +153,7 @@ def _metric(
         "delivery": first.delivery_id,
         "why": why(first, zone, facts.rejected.get(first.feed, ())) if first.status != Status.PASS else "",
         "command": explain_command(metric, first.feed, day, config) if first.status in UNWELL else None,
-        "trend": [point(each, row) for each, row in past],
+        "trend": [point(each, row) for each, row in trend_of(first, facts, now, zone)],
         "others": [
             {"scope": row.scope, "status": row.status, "value": row.value} for row in others[:_OTHERS]
         ],

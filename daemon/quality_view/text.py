@@ -64,7 +64,11 @@ def not_measured(told: Mapping[str, Any]) -> str:
 def _head(told: Mapping[str, Any]) -> str:
     day = date.fromisoformat(told["day"])
     whose = f" of {told['feed']}" if told["feed"] else ""
-    newest = f", the newest day with metrics{whose}" if told["day"] == told["newest_day"] else ""
+    newest = ""
+    if told["day"] == told["newest_day"]:
+        newest = f", the newest day with metrics{whose}"
+        if told["newer_day"]:
+            newest += f" (of {told['newer_day']} there is only timeliness)"
     counts = [
         f"{count} {status_words(status)}"
         for status in ("fail", "error", "warning", "pass", *_UNJUDGED)
@@ -93,8 +97,8 @@ def _missing(files: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> list[str]:
     for each in files[:_FILES]:
         told = f"did not come: {missing_text(each, zone)}"
         lines += wrapped(printable(told), width(), _GAP, _GAP * 2)
-        if each["came"]:
-            lines.append(f"{_GAP * 2}stockgrip explain {each['came']['delivery']}")
+        if each["command"]:
+            lines.append(f"{_GAP * 2}{printable(each['command'])}")
     more = len(files) - _FILES
     return lines + ([f"{_GAP}and {more:,} more files that did not come"] if more > 0 else [])
 

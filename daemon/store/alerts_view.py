@@ -9,7 +9,7 @@ from sqlalchemy import Connection, case, func, insert, select, update
 
 from daemon.store.alerts import FIRING, take_turns
 from daemon.store.derived import ALERTS, LETTERS, NOTICES, SILENCES
-from handlers.alerts.rules import Severity, in_force, silenced_by
+from handlers.alerts.rules import LATENESS, Severity, in_force, inhibits, silenced_by
 
 _A, _N, _L, _S = ALERTS.c, NOTICES.c, LETTERS.c, SILENCES.c
 _OVER = 100  # alerts that are over and shown
@@ -36,7 +36,8 @@ class Wanted:
 def alerts(connection: Connection, wanted: Wanted, now: datetime) -> list[Row]:
     """Rows of ``alerts``: those that fire, what nobody has acknowledged and the worst first; then what is over.
 
-    Each has also ``silenced_by``, the silence that it falls under, and ``telling``: ``told``, ``waiting`` for a letter,
+    Each has also ``silenced_by``, the silence that it falls under, ``kept_quiet_by``, the alert about a late feed that keeps it
+    quiet, and ``telling``: ``told``, ``waiting`` for a letter,
     ``sending`` while a channel has not sent its letter, or None if nobody is to be told.
 
     Args:
@@ -55,10 +56,13 @@ def alerts(connection: Connection, wanted: Wanted, now: datetime) -> list[Row]:
             newest = (_A.resolved_at.desc(), _A.id.desc())
             rows += _rows(connection, _A.state != FIRING, *only, order=newest, most=_OVER)
     quiet = silences(connection, now)
+    late = _rows(connection, _A.state == FIRING, _A.rule.in_(sorted(LATENESS)))
     last = _last_notices(connection, [row["id"] for row in rows])
     for row in rows:
         silence = silenced_by(row, quiet, now)
         row["silenced_by"] = silence and silence["id"]
+        by = [each["id"] for each in late if row["state"] == FIRING and inhibits(each, row)]
+        row["kept_quiet_by"] = min(by, default=None)
         row["telling"] = _telling(last.get(row["id"]))
     return rows
 

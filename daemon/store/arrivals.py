@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from daemon.store import ledger
-from daemon.store.schema import DELIVERIES
+from daemon.store.bulk import manners_of
+from daemon.store.schema import DELIVERIES, is_of
+from handlers.feed import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,24 @@ def refusal(connection: Connection, delivery_id: int) -> str:
     """Why a file was refused; "" if it was not."""
     row = ledger.row_of(connection, delivery_id)
     return str(((row or {}).get("error_details") or {}).get("message", ""))
+
+
+def latest(connection: Connection, feed: str, day: date) -> int | None:
+    """The delivery of a feed and business day that came last of those that count; None if there is none."""
+    return max((one.delivery_id for one in filed(connection, feed, day, day) if one.counts), default=None)
+
+
+def touches(connection: Connection, feed: Feed, delivery_id: int, day: date) -> bool:
+    """Whether a delivery is a fix of a feed's rows, or has rows of a business day; one slot's file may have another's."""
+    row = ledger.row_of(connection, delivery_id)
+    if row is None or row["file_type"] != feed.name:
+        return False
+    if row["fixes"] is not None:
+        return bool(ledger.row_of(connection, row["fixes"]))
+    its = f"{is_of(delivery_id)} AND {manners_of(connection).day('date')} = '{day}'"
+    return bool(
+        connection.exec_driver_sql(f"SELECT EXISTS (SELECT 1 FROM {feed.table} WHERE {its})").scalar()
+    )
 
 
 def arrived_at(connection: Connection, delivery_id: int) -> datetime | None:

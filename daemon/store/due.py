@@ -3,10 +3,11 @@
 from sqlalchemy import Connection
 
 from handlers.feed import Feed
+from handlers.quality.result import Metric
 
 
 def mark(connection: Connection, feed: Feed, touched: str, delivery_id: int) -> None:
-    """Marks the products and days whose figures are no longer what the rows say.
+    """Marks the products and days whose figures are no longer what the rows and the files say.
 
     Args:
         connection: of the transaction.
@@ -24,3 +25,23 @@ def mark(connection: Connection, feed: Feed, touched: str, delivery_id: int) -> 
         f"INSERT INTO due_days (feed, day, delivery_id) SELECT DISTINCT '{feed.name}', day, {delivery_id}"
         f" FROM {touched} WHERE true ON CONFLICT (feed, day) DO UPDATE SET delivery_id = excluded.delivery_id"
     )
+    if day := _day_of_its_name(connection, delivery_id):
+        # its rows may all be of other days; of a day of which nothing is known there is nothing to mend
+        has_data = f"SELECT 1 FROM scope_daily WHERE feed = '{feed.name}' AND day = '{day}' AND scope = ''"
+        was_judged = (
+            f"SELECT 1 FROM data_quality_metrics WHERE day = '{day}' AND data_source = '{feed.name}'"
+            f" AND metric_name = '{Metric.ACCURACY}' AND scope = ''"
+        )
+        run(
+            f"INSERT INTO due_days (feed, day, delivery_id) SELECT '{feed.name}', '{day}', {delivery_id}"
+            f" WHERE EXISTS ({has_data}) OR EXISTS ({was_judged}) ON CONFLICT (feed, day) DO NOTHING"
+        )
+
+
+def _day_of_its_name(connection: Connection, delivery_id: int) -> str | None:
+    """The business day of a file, or of the file that it fixes: its rows count in that day's accuracy."""
+    slot = connection.exec_driver_sql(
+        "SELECT COALESCE(f.slot, d.slot) FROM data_ingestion_log d LEFT JOIN data_ingestion_log f ON f.id = d.fixes"
+        f" WHERE d.id = {delivery_id}"
+    ).scalar()
+    return None if slot is None else str(slot).split(":", 2)[1]

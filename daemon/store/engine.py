@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from daemon.errors import DatabaseUnavailable, TransientError
 from daemon.faults import PASSING
-from daemon.store.migrate import migrate
+from daemon.store.migrate import is_present, migrate
 from handlers.errors import FileError
 
 if TYPE_CHECKING:
@@ -76,15 +76,48 @@ def create_database(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
     Raises:
         DatabaseUnavailable: it cannot be reached, or is locked.
     """
-    if url.startswith(("postgres://", "postgresql://")):
-        url = "postgresql+psycopg://" + url.split("://", 1)[1]
     try:
-        engine = open_engine(url, busy_timeout_seconds=busy_timeout_seconds)
+        engine = open_engine(_with_driver(url), busy_timeout_seconds=busy_timeout_seconds)
     except OSError as error:
         raise DatabaseUnavailable(f"the database's folder cannot be made: {error}") from error
-    with translated(), _MIGRATING:
-        migrate(engine)
+    try:
+        with translated(), _MIGRATING:
+            migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
+
+
+def existing_database(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
+    """Opens a database as it is. Where there is none yet, none is made: then it is an empty one, in memory.
+
+    Args:
+        url: as for ``create_database``.
+        busy_timeout_seconds: how long SQLite waits for another writer.
+
+    Raises:
+        ConfigError: its tables are not those that this program needs.
+        DatabaseUnavailable: it cannot be reached, or is locked.
+    """
+    parsed = make_url(_with_driver(url))
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        return create_database("sqlite://")
+    engine = open_engine(_with_driver(url), busy_timeout_seconds=busy_timeout_seconds)
+    present = False
+    try:
+        with translated():
+            present = is_present(engine)
+    finally:
+        if not present:
+            engine.dispose()
+    return engine if present else create_database("sqlite://")
+
+
+def _with_driver(url: str) -> str:
+    if url.startswith(("postgres://", "postgresql://")):
+        return "postgresql+psycopg://" + url.split("://", 1)[1]
+    return url
 
 
 def get_session(engine: Engine) -> "Session":

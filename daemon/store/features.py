@@ -75,12 +75,9 @@ def known_at(connection: Connection) -> datetime:
     return connection.execute(newest).scalar() or datetime.fromtimestamp(0, UTC)
 
 
-def is_behind(connection: Connection, day: date | None) -> bool:
-    """Whether any product's features are not those of the data day with all that is known."""
-    parts = ["SELECT 1 FROM due_products"]
-    if day is not None:
-        parts.append(f"SELECT 1 FROM feature_windows WHERE as_of < '{day}' OR as_of > '{day}'")
-    return any(connection.exec_driver_sql(f"SELECT EXISTS ({part})").scalar() for part in parts)
+def has_due(connection: Connection) -> bool:
+    """Whether any product's features do not know all that came."""
+    return bool(connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM due_products)").scalar())
 
 
 def due(connection: Connection, most: int) -> list[Due]:

@@ -298,3 +298,9 @@ def fixed_rejects(connection: Connection, delivery_id: int) -> dict[int, int]:
         .group_by(_R.fixed_by)
     )
     return {int(by): int(count) for by, count in rows}
+
+
+def archived_paths(connection: Connection) -> set[str]:
+    """Where the files of all deliveries lie, and the rejects of them; relative to the data folder."""
+    rows = connection.execute(select(_C.archive_path, _C.rejects_path))
+    return {path for row in rows for path in row if path is not None}

@@ -6,12 +6,13 @@ free again when the lease is over.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
 
 from daemon.store.alerts import take_turns
 from daemon.store.derived import ALERTS, LETTERS, NOTICES, SILENCES
@@ -109,13 +110,13 @@ def _told(connection: Connection, alerts: Sequence[int], now: datetime) -> dict[
 
 
 def _sent_at(connection: Connection, letters: set[str]) -> dict[str, datetime]:
-    """When each of these was sent by its last channel; those that are under way are not there."""
+    """When each of these was sent last by any channel, so that one that is dead silences no other."""
     found: dict[str, datetime] = {}
     ids = sorted(letters)
     for at in range(0, len(ids), _KEYS):
-        query = select(_L.id, func.max(_L.sent_at).label("sent_at")).where(_L.id.in_(ids[at : at + _KEYS]))
-        done = func.count(_L.sent_at) == func.count()
-        found |= {row.id: row.sent_at for row in connection.execute(query.group_by(_L.id).having(done))}
+        some = _L.id.in_(ids[at : at + _KEYS]) & _L.sent_at.is_not(None)
+        query = select(_L.id, func.max(_L.sent_at).label("sent_at")).where(some).group_by(_L.id)
+        found |= {row.id: row.sent_at for row in connection.execute(query)}
     return found
 
 
@@ -148,13 +149,25 @@ def write(
     for draft in chosen.drafts:
         name = letter_id(draft.notices)
         new = {"id": name, "created_at": now, "facts": facts[name], "attempts": 0, "next_try_at": now}
-        connection.execute(insert(LETTERS), [{**new, "channel": channel} for channel in channels])
+        by = _channels_for(connection, draft, channels)
+        connection.execute(insert(LETTERS), [{**new, "channel": channel} for channel in by])
         ids = [notice.id for notice in draft.notices]
         for at in range(0, len(ids), _KEYS):
             connection.execute(update(NOTICES).where(_N.id.in_(ids[at : at + _KEYS])).values(letter_id=name))
         _notified(connection, name, now)
         made.append(name)
     return made
+
+
+def _channels_for(connection: Connection, draft: Draft, channels: Sequence[str]) -> Sequence[str]:
+    """By which a letter goes out: what only repeats is not for a channel that has yet to send what it repeats."""
+    if any(notice.kind != "repeat" for notice in draft.notices):
+        return channels
+    alerts = {notice.alert["id"] for notice in draft.notices}
+    owed = _L.sent_at.is_(None) & _N.alert_id.in_(alerts)
+    query = select(_L.channel).join(NOTICES, _N.letter_id == _L.id).where(owed).group_by(_L.channel)
+    owing = set(connection.execute(query.having(func.count(_N.alert_id.distinct()) == len(alerts))).scalars())
+    return [channel for channel in channels if channel not in owing] or channels
 
 
 def _notified(connection: Connection, name: str, now: datetime) -> None:
@@ -224,6 +237,29 @@ def hasten(connection: Connection, channel: str, now: datetime) -> int:
     """A channel works again: what waits for its next try goes out now; how many letters."""
     waits = (_L.channel == channel) & _L.sent_at.is_(None) & (_L.next_try_at > now) & _L.lease_until.is_(None)
     return connection.execute(update(LETTERS).where(waits).values(next_try_at=now)).rowcount
+
+
+def withdraw(connection: Connection, channels: Sequence[str], now: datetime) -> dict[str, int]:
+    """Takes back what channels that are switched off have not sent; what no other channel told waits to be told anew.
+
+    Args:
+        connection: of a writing transaction.
+        channels: those that are switched on.
+        now: UTC; a letter that some process tries just now is left to it.
+
+    Returns:
+        How many letters, by channel.
+    """
+    take_turns(connection)
+    free = or_(_L.lease_until.is_(None), _L.lease_until <= now)
+    off = _L.sent_at.is_(None) & _L.channel.not_in(channels) & free
+    rows = connection.execute(select(_L.id, _L.channel).where(off)).all()
+    connection.execute(delete(LETTERS).where(off))
+    ids = sorted({row.id for row in rows})
+    for at in range(0, len(ids), _KEYS):
+        untold = _N.letter_id.in_(ids[at : at + _KEYS]) & ~exists().where(_L.id == _N.letter_id)
+        connection.execute(update(NOTICES).where(untold).values(letter_id=None))
+    return Counter(row.channel for row in rows)
 
 
 def unsent(connection: Connection) -> list[Mapping[str, Any]]:

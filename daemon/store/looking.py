@@ -43,7 +43,7 @@ def looking(url: str, *, busy_timeout_seconds: float = 2.0) -> Iterator[Store]:
             made it.
     """
     try:
-        engine = _engine(url, busy_timeout_seconds)
+        engine = engine_to_look(url, busy_timeout_seconds)
     except ImportError as error:
         raise DatabaseUnavailable(f"the database's driver is not installed: {error}") from error
     try:
@@ -63,7 +63,12 @@ def nothing() -> Iterator[Store]:
         engine.dispose()
 
 
-def _engine(url: str, busy_timeout_seconds: float) -> Engine:
+def engine_to_look(url: str, busy_timeout_seconds: float) -> Engine:
+    """An engine whose connections make nothing; each is a new one, and on SQLite cannot write.
+
+    Raises:
+        DatabaseUnavailable: there is no SQLite file.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(
@@ -99,7 +104,7 @@ def _only_temporary(action: int, _what: Any, _more: Any, database: str | None, _
 def _must_be_up_to_date(engine: Engine) -> None:
     try:
         with translated(), engine.connect() as connection:
-            found = _version(connection)
+            found = version_of(connection)
             if found == HEAD:
                 _must_be_usable(connection)
             connection.rollback()
@@ -113,10 +118,29 @@ def _must_be_up_to_date(engine: Engine) -> None:
         raise DatabaseUnavailable(f"the database has version {found}, this release works with {HEAD}: {by}")
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """The version of the tables; None: there are none of ours."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def outdated(url: str) -> bool:
+    """Whether there are tables, made by an earlier release.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    try:
+        engine = engine_to_look(url, 10.0)
+    except DatabaseUnavailable:  # there is none
+        return False
+    try:
+        with translated(), engine.connect() as connection:
+            found = version_of(connection)
+    finally:
+        engine.dispose()
+    return found is not None and found < HEAD
 
 
 def _must_be_usable(connection: Connection) -> None:

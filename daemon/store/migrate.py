@@ -31,15 +31,37 @@ def migrate(engine: Engine) -> bool:
         if found == HEAD:
             return False
         if found is not None and found > HEAD:
-            raise ConfigError(
-                f"the database has version {found}, made by a newer release; this one knows up to {HEAD}: "
-                "install the newer release again, or restore a backup of the older one"
-            )
+            raise _newer(found)
         begun = time.monotonic()
         _upgrade(connection)
     seconds = round(time.monotonic() - begun, 3)
     emit(Event.DATABASE_MIGRATED, from_revision=found, to_revision=HEAD, seconds=seconds)
     return True
+
+
+def is_present(engine: Engine) -> bool:
+    """Whether there are tables; nothing is changed.
+
+    Raises:
+        ConfigError: they are not those that this program needs.
+    """
+    with engine.connect() as connection:
+        found = _version(connection)
+    if found is None or found == HEAD:
+        return found is not None
+    if found > HEAD:
+        raise _newer(found)
+    raise ConfigError(
+        f"the tables are of revision {found}, this program needs {HEAD}, and a command that only looks changes nothing: "
+        "back the database up, then start the daemon or run `stockgrip drain`"
+    )
+
+
+def _newer(found: str) -> ConfigError:
+    return ConfigError(
+        f"the database has version {found}, made by a newer release; this one knows up to {HEAD}: "
+        "install the newer release again, or restore a backup of the older one"
+    )
 
 
 def _version(connection: Connection) -> str | None:

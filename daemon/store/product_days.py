@@ -5,11 +5,12 @@ with the first day of each feed that is asked for. Nothing else of the history i
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from daemon.store.attributes import attributes_of
@@ -133,6 +134,49 @@ def competitor_prices(
         if found is not None:
             prices[place] = found
     return prices, _placed([(place, found) for place, _, found in rows], count, NO_DAY)
+
+
+def competitor_prices_since(
+    connection: Connection, products: Mapping[int, str], since: Mapping[int, date], as_of: date, days: int
+) -> dict[int, Floats]:
+    """The latest price of a competitor on each of the last days up to ``as_of``, NaN where none is known; (days,) each.
+
+    Args:
+        connection: of the transaction.
+        products: place and id of those that are asked for.
+        since: the first of these days to look at, for each place; what is said of days before it means nothing.
+        as_of: the last day.
+        days: how many.
+    """
+    _ask(connection, products, since)
+    its = "d.product_id = a.product_id AND d.competitor_price IS NOT NULL"
+    earlier = _newest(
+        "demand_daily", "competitor_price", "d.competitor_price IS NOT NULL AND d.day < a.since"
+    )
+    first = np.datetime64(as_of, "D") - (days - 1)
+    found = {
+        place: np.full(days, np.nan if price is None else price)
+        for place, price in connection.exec_driver_sql(f"SELECT a.place, {earlier} FROM {_ASKED} a")
+    }
+    rows = connection.exec_driver_sql(
+        f"SELECT a.place, d.day, d.competitor_price FROM {_ASKED} a CROSS JOIN demand_daily d"
+        f" WHERE {its} AND d.day >= a.since AND d.day <= '{as_of}' ORDER BY a.place, d.day"
+    ).fetchall()
+    for (place, _, price), day in zip(rows, days_of([row[1] for row in rows]), strict=True):
+        found[place][max(int((day - first).astype(np.int64)), 0) :] = price
+    return found
+
+
+def transit_told(connection: Connection, as_of: date, days: int, window: int) -> NDArray[np.bool_]:
+    """On which of the last days up to ``as_of`` anything was in transit within ``window`` days before; (days,)."""
+    oldest = as_of - timedelta(days=days + window)
+    rows = connection.exec_driver_sql(
+        "SELECT day FROM scope_daily WHERE feed = 'inventory' AND scope = '' AND value_e4 > 0"
+        f" AND day >= '{oldest}' AND day < '{as_of}'"
+    )
+    filled = {row[0] if isinstance(row[0], date) else date.fromisoformat(row[0]) for row in rows}
+    last = [as_of - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    return np.array([any(day - timedelta(days=n + 1) in filled for n in range(window + 1)) for day in last])
 
 
 def attributes(

@@ -166,6 +166,16 @@ def statuses(
     return {row.day: Status(row.status) for row in rows}
 
 
+def scored_days(connection: Connection, feed: str, since: date, until: date) -> set[date]:
+    """Days that were scored as a whole, or of which too little is known for that, both ends included."""
+    return {
+        day
+        for (day, _), last in newest(connection, feed, Metric.ANOMALY_SCORE, since, until).items()
+        if (last.value is not None and "part_of_day" not in last.details)
+        or last.status is Status.INSUFFICIENT_HISTORY
+    }
+
+
 def newest_of_moment(connection: Connection, feed: str, metric: Metric, scope: str) -> Said | None:
     """What was last said of a scope, of no day."""
     its = (_M.data_source == feed, _M.metric_name == metric, _M.scope == scope, _M.day.is_(None))
@@ -263,6 +273,7 @@ def accuracy_of_delivery(
     result = accuracy(
         processed - rejected, processed, scope=f"{_DELIVERY}{delivery_id}", day=day, thresholds=thresholds
     )
+    result = replace(result, details={**result.details, "file": row["file_name"]})
     record(
         connection, [result], row["file_type"], at, delivery_id, thresholds, tell=row["status"] != "failed"
     )

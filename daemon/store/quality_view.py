@@ -16,6 +16,7 @@ _M, _C = METRICS.c, DELIVERIES.c
 _LEAN = (_M.id, _M.timestamp, _M.data_source, _M.metric_name, _M.metric_value, _M.threshold_value)
 _KEY = (_M.status, _M.delivery_id, _M.scope, _M.day)
 TIMELINESS = "timeliness"  # it speaks of a moment; with a day, of a file of that day that did not come
+_FAR = timedelta(days=3_660)  # from the newest day: nothing is known of lateness there
 _LOOKED_BACK = timedelta(days=28)  # for files that are still missing
 
 
@@ -103,19 +104,15 @@ def facts(
     chosen = newest if day is None else day
     if chosen is None:
         return Facts(day, None, None)
+    rows = [row for feed in feeds for row in of_day(connection, chosen, feed)]
+    nearest = () if rows else _nearest(connection, feeds, chosen)
+    if not rows and abs(chosen - (newest or now.date())) > _FAR:
+        return Facts(day, chosen, newest, nearest, last=known)
     end = now
     if newest is None or chosen < newest:
         end = min(now, datetime.combine(chosen + timedelta(days=2), time(), zone))
     span = (chosen, chosen) if end is not now else (chosen - _LOOKED_BACK, now.astimezone(zone).date())
     begin = datetime.combine(end.astimezone(zone).date() - timedelta(days=days - 1), time(), zone)
-    rows = [row for feed in feeds for row in of_day(connection, chosen, feed)]
-    nearest: tuple[date, ...] = ()
-    if not rows:
-        around = [last_day(connection, feed, chosen) for feed in feeds]
-        around += [first_day(connection, feed, chosen) for feed in feeds]
-        some = [each for each in around if each is not None]
-        before, after = [d for d in some if d < chosen], [d for d in some if d > chosen]
-        nearest = (*([max(before)] if before else []), *([min(after)] if after else []))
     return Facts(
         asked=day,
         day=chosen,
@@ -132,6 +129,13 @@ def facts(
         rejected={feed: rejected(connection, feed, chosen) for feed in feeds},
         last=known,
     )
+
+
+def _nearest(connection: Connection, feeds: Sequence[str], day: date) -> tuple[date, ...]:
+    """The days with metrics before and after one."""
+    before = [found for feed in feeds if (found := last_day(connection, feed, day)) is not None]
+    after = [found for feed in feeds if (found := first_day(connection, feed, day)) is not None]
+    return (*([max(before)] if before else []), *([min(after)] if after else []))
 
 
 def last_day(connection: Connection, feed: str | None = None, until: date | None = None) -> date | None:

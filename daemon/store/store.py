@@ -13,7 +13,7 @@ from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Outcome, Refus
 from daemon.store import alerts, ledger, quality
 from daemon.store.bulk import manners_of
 from daemon.store.commit import load
-from daemon.store.engine import IMMEDIATE, create_database, translated
+from daemon.store.engine import IMMEDIATE, create_database, existing_database, translated
 from daemon.store.ledger import Known
 from daemon.store.staging import Stage, staging
 from daemon.store.unload import Done, unload
@@ -37,6 +37,20 @@ class Store:
     def open(cls, url: str, *, busy_timeout_seconds: float = 10.0) -> "Store":
         """Connects, and migrates the tables if need be."""
         return cls(create_database(url, busy_timeout_seconds=busy_timeout_seconds))
+
+    @classmethod
+    def look(cls, url: str, *, busy_timeout_seconds: float = 10.0) -> "Store":
+        """Connects, for one who only looks: nothing is made or migrated. Where there is no database yet, it is empty.
+
+        Raises:
+            ConfigError: the tables are not those that this program needs.
+        """
+        return cls(existing_database(url, busy_timeout_seconds=busy_timeout_seconds))
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a database; false of the empty one that ``look`` takes in its place."""
+        return str(self.engine.url) != "sqlite://"
 
     def close(self) -> None:
         """Lets go of the connections."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import pyarrow as pa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from daemon.store.aggregates import without_day
 from daemon.store.bulk import Manners
@@ -15,6 +15,7 @@ _PARTS = "total_parts"
 _CLOCK = "clock_parts"
 _MEASURES = ("units", "value_e4", "rows")
 _Key: TypeAlias = tuple[str, str]  # day, scope
+_ESCAPES = (("%", "%25"), ("|", "%7C"))  # in values, so that | only stands between two of them
 
 
 def prepare(connection: Connection, manners: Manners) -> None:
@@ -30,7 +31,31 @@ def scope_of(by: Sequence[tuple[str, str]]) -> str:
     Args:
         by: column and value of each place or channel it is one of.
     """
-    return "|".join(f"{name}:{value}" for name, value in by)
+    return "|".join(f"{name}:{_escaped(value)}" for name, value in by)
+
+
+def parts_of(scope: str) -> dict[str, str]:
+    """Column and value of each place or channel that a series is of, by the name that ``scope_of`` gave it."""
+    parts = (part.partition(":") for part in scope.split("|") if part)
+    return {name: _unescaped(value) for name, _, value in parts}
+
+
+def _escaped(value: str) -> str:
+    for character, escape in _ESCAPES:
+        value = value.replace(character, escape)
+    return value
+
+
+def _unescaped(value: str) -> str:
+    for character, escape in reversed(_ESCAPES):
+        value = value.replace(escape, character)
+    return value
+
+
+def _escaped_sql(column: str) -> str:
+    for character, escape in _ESCAPES:
+        column = f"REPLACE({column}, '{character}', '{escape}')"
+    return column
 
 
 def add(connection: Connection, manners: Manners, feed: Feed, daily: Additive, sums: pa.Table) -> None:
@@ -72,15 +97,16 @@ def note(connection: Connection, feed: Feed, daily: Snapshot, touched: str, *, s
     """Notes the rows of a snapshot aggregate that are about to go (-1), or that came in their place (+1)."""
     totals = daily.totals
     own = ", ".join((*without_day(daily.keys), "day"))
-    value, rows = totals.value_e4 or "0", f"SUM({totals.rows})" if totals.rows else "COUNT(*)"
+    value, rows = totals.value_e4 or totals.in_transit or "0", f"SUM({totals.rows})" if totals.rows else "COUNT(*)"
     for columns in _choices(totals):
-        scope = " || '|' || ".join(f"'{name}:' || {name}" for name in columns) or "''"
-        connection.exec_driver_sql(
+        scope = " || '|' || ".join(f"'{name}:' || {_escaped_sql(name)}" for name in columns) or "''"
+        insert = (
             f"INSERT INTO {_PARTS} (scope, day, units, value_e4, rows)"
             f" SELECT {scope}, day, {sign} * SUM({totals.units}), {sign} * SUM({value}), {sign} * {rows}"
             f" FROM {daily.table} WHERE ({own}) IN (SELECT {own} FROM {touched})"
             f" GROUP BY {', '.join(('day', *columns))}"
         )
+        connection.execute(text(insert))  # as text: a driver would take its % for a parameter
     if sign > 0:
         settle(connection, feed)
 

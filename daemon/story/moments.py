@@ -1,7 +1,7 @@
 """Times as operators write them: a day, a time, how long ago."""
 
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from handlers.errors import StockgripError
@@ -41,11 +41,17 @@ def moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
             return _midnight(date.fromisoformat(given), zone)
         if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}", given):
             found = datetime.fromisoformat(given)
-            return found if found.tzinfo else found.replace(tzinfo=zone)
+            return _anywhere(found if found.tzinfo else found.replace(tzinfo=zone), zone)
     except (ValueError, OverflowError) as error:
         raise NotAMoment(f"{given!r} is no time: {error}; write it as {FORMS}") from None
     raise NotAMoment(f"{given!r} is no time; write it as {FORMS}")
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone)
+    return _anywhere(datetime.combine(day, time(), zone), zone)
+
+
+def _anywhere(found: datetime, zone: ZoneInfo) -> datetime:
+    """The same; one that lies beyond the calendar in the business time zone or in UTC raises ``OverflowError``."""
+    found.astimezone(UTC), found.astimezone(zone)
+    return found

@@ -41,7 +41,7 @@ class Told:
         kind: the last that they were told; None: nothing.
         recently: how often within ``FLAP_WINDOW``.
         letter: the last letter about it.
-        sent_at: when that was sent; None: it is still to be.
+        sent_at: when a channel sent that last; None: it is still to be.
     """
 
     kind: Kind | None = None

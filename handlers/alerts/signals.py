@@ -11,9 +11,11 @@ from datetime import date
 from typing import Any
 
 from handlers.alerts.rules import Rule, Severity
-from handlers.quality.result import DEFAULTS, Metric, Result, Status, Thresholds
+from handlers.alerts.words import clock_words, figure_words, scope_words
+from handlers.quality.result import DEFAULTS, TOLD_BY, Metric, Result, Status, Thresholds
 
 _NAMED = 5
+_PARTS = 3
 _LONGEST = 400  # characters of a summary
 _NO_FEED = ""
 
@@ -56,7 +58,8 @@ def signal_of(
     """What a result means for alerts.
 
     A result of timeliness that has a day speaks of that day's file, which did not come (or came, if it passes): its rule
-    is ``missing_file``. One of accuracy without a day speaks of its delivery, and has the scope ``delivery:<id>``.
+    is ``missing_file``. One of accuracy without a day speaks of its delivery, and has the scope ``delivery:<id>``. What
+    another alert tells (``TOLD_BY`` in its details) begins none of its own, and ends what it began before.
 
     Args:
         result: of a check.
@@ -180,6 +183,8 @@ def _firing(result: Result, thresholds: Thresholds) -> bool | None:
         return False
     if status not in (Status.WARNING, Status.FAIL):
         return None
+    if result.details.get(TOLD_BY):
+        return False
     match result.metric:
         case Metric.TIMELINESS | Metric.ANOMALY_SCORE:
             return True
@@ -229,14 +234,17 @@ def _completeness(result: Result) -> str:
     missing, count = result.details.get("missing") or (), result.details.get("missing_count", 0)
     if not missing:
         return said
-    return f"{said}; {count:,} of {result.details.get('expected', count):,} missing: {_some(missing, count)}"
+    names = _some(map(scope_words, missing), count)
+    return f"{said}; {count:,} of {result.details.get('expected', count):,} missing: {names}"
 
 
 def _accuracy(result: Result) -> str:
     valid, rows = result.details.get("valid"), result.details.get("rows")
+    name = result.details.get("file")
+    of = f"{name}: " if name else ""
     if not rows:
-        return "there are no rows"
-    return f"{valid:,} of {rows:,} rows are good ({_percent(valid / rows)})"
+        return f"{of}there are no rows"
+    return f"{of}{valid:,} of {rows:,} rows are good ({_percent(valid / rows)})"
 
 
 def _timeliness(result: Result) -> str:
@@ -245,7 +253,8 @@ def _timeliness(result: Result) -> str:
         return "nothing is due"
     if result.status is Status.PASS:
         return f"within the time allowed, {result.value:.1f} hours behind it was due"
-    return f"{result.value:,.1f} hours behind the time that data were due" + (f" ({due})" if due else "")
+    since = f" ({clock_words(due)})" if due else ""
+    return f"{result.value:,.1f} hours behind the time that data were due{since}"
 
 
 def _missing_file(result: Result) -> str:
@@ -254,27 +263,33 @@ def _missing_file(result: Result) -> str:
     if result.status not in (Status.WARNING, Status.FAIL):
         return f"{name}: {why}" if why else f"{name} came"
     said = f"{name} is not here: {why}" if why else f"{name} did not come"
-    return f"{said}; it was due at {due}" if due else said
+    return f"{said}; it was due at {clock_words(due)}" if due else said
 
 
 def _consistency(result: Result) -> str:
+    rule = result.scope.removeprefix("rule:").replace("_", " ")
+    of = f"{rule}: " if rule else ""
     if result.value is None:
-        return "nothing could be compared"
+        return f"{of}nothing could be compared"
     wrong, count = result.details.get("violating", 0), result.details.get("evaluated", 0)
     keys = result.details.get("violating_keys") or ()
-    said = f"{wrong:,} of {count:,} contradict each other ({_percent(result.value)} agree)"
+    said = f"{of}{wrong:,} of {count:,} contradict each other ({_percent(result.value)} agree)"
     return f"{said}: {_some(keys, wrong)}" if keys else said
 
 
 def _anomaly(result: Result) -> str:
-    if result.value is None:
-        return "nothing could be compared"
-    seen = next((result.details[n] for n in ("counted", "observed", "y") if n in result.details), None)
-    usual = next((result.details[n] for n in ("expected", "mean", "mu") if n in result.details), None)
-    said = f"{result.value:+.1f} standard deviations from what was expected"
+    what, details = scope_words(result.scope, ", "), result.details
+    if result.value is None or result.status not in (Status.WARNING, Status.PASS):
+        return f"{what or 'it'} does not stand out any more"
+    seen, usual = details.get("counted"), details.get("expected")
+    far = f"{result.value:+.1f} standard deviations"
     if isinstance(seen, int | float) and isinstance(usual, int | float):
-        said += f": {seen:,.0f} instead of {usual:,.0f}"
-    return said
+        said = f"{what} {figure_words(seen)}, expected {figure_words(usual)} ({far})".strip()
+    else:
+        said = f"{what}: {far} from what was expected".removeprefix(": ")
+    parts = details.get("parts") or ()
+    worst = [f"{scope_words(part['scope'])} {part['value']:+.1f}" for part in parts[:_PARTS]]
+    return f"{said}; above all {', '.join(worst)}" if worst else said
 
 
 _TELL = {

@@ -64,6 +64,23 @@ def discoveries(z: npt.ArrayLike, rate: float = 0.05) -> Bools:
     return named.reshape(scores.shape) & np.isfinite(scores)
 
 
+def goes_on(z: float, before: float, thresholds: Thresholds = DEFAULTS) -> bool:
+    """Whether a score only says again what the day before said: of a level, that stays where it is.
+
+    Args:
+        z: of the day.
+        before: of the day before; NaN if there is none.
+        thresholds: the limits.
+
+    Returns:
+        False where it is on the other side, a warning for the first time, or farther out by ``anomaly_info``.
+    """
+    size, earlier = abs(z), abs(before)
+    limit, warning = thresholds.anomaly_info, thresholds.anomaly_warning
+    worse = size > warning >= earlier or size > earlier + limit
+    return earlier > limit and z * before > 0 and not worse
+
+
 def judge_score(
     scope: str,
     day: date,

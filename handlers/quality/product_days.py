@@ -44,12 +44,21 @@ class Verdicts:
     violating: Bits
 
 
-def verdicts(history: History, days: int) -> Verdicts:
+def verdicts(
+    history: History,
+    days: int,
+    competitor: NDArray[np.float64] | None = None,
+    transit_told: Bools | None = None,
+) -> Verdicts:
     """Judges the last days of each product.
 
     Args:
         history: of the products.
         days: 1 to ``DAYS``.
+        competitor: the latest price of a competitor on each of these days, NaN where none is known; (P, days). None:
+            only that of as-of is known.
+        transit_told: on which of these days the sender is known to fill ``in_transit``: it was above 0 for any product in
+            the ``DAYS`` before; (days,). None: as far as these products tell.
 
     Raises:
         ValueError: ``days`` is something else.
@@ -59,9 +68,15 @@ def verdicts(history: History, days: int) -> Verdicts:
     shape = (len(history.products), days)
     found = Verdicts(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
     prices = _unit_prices(history)
+    if competitor is None:
+        competitor = np.full(shape, np.nan)
+        competitor[:, _NOW] = history.attributes.competitor_price
+    if transit_told is None:
+        transit_told = _transit_told(history, days)
     for back in range(days):
-        for outcome in _day(history, prices, back):
-            bit, column = _BIT[outcome.rule], days - 1 - back
+        column = days - 1 - back
+        for outcome in _day(history, prices, competitor[:, column], back, told=bool(transit_told[column])):
+            bit = _BIT[outcome.rule]
             found.evaluated[:, column] |= np.where(outcome.evaluated, bit, np.uint8(0))
             found.violating[:, column] |= np.where(outcome.violating, bit, np.uint8(0))
     return found
@@ -72,7 +87,9 @@ def has(bits: Bits, rule: Rule) -> Bools:
     return np.asarray((bits & _BIT[rule]) != 0)
 
 
-def _day(history: History, prices: NDArray[np.float64], back: int) -> list[Outcome]:
+def _day(
+    history: History, prices: NDArray[np.float64], competitor: NDArray[np.float64], back: int, *, told: bool
+) -> list[Outcome]:
     """The outcomes of one day, so many days before as-of."""
     now, before = _NOW - back, _NOW - back - 1
     stock, sales = history.stock, history.sales
@@ -80,20 +97,21 @@ def _day(history: History, prices: NDArray[np.float64], back: int) -> list[Outco
     close = np.where(counted, stock.close[:, now], np.nan)
     close_before = np.where(counted_before, stock.close[:, before], np.nan)
     transit_before = np.where(counted_before, stock.in_transit[:, before], np.nan)
-    told = (stock.in_transit[:, before - DAYS : before + 1] > 0).any(axis=1)  # the sender fills the column
     sold = sales.units[:, now] - sales.returned[:, now]
-    balance = consistency.stock_balance_by_transit(
-        close, close_before, sold, np.where(told, transit_before, np.nan)
-    )
-    outcomes = [
+    balance = consistency.stock_balance_by_transit(close, close_before, sold, transit_before, filled=told)
+    return [
         consistency.reserved(close, np.where(counted, stock.reserved[:, now], np.nan)),
         balance,
         consistency.sold_at_zero(sold, close_before, transit_before),
         consistency.unit_price(prices[:, now], prices[:, before - PRICE_DAYS + 1 : before + 1 or None]),
+        consistency.competitor_price(prices[:, now], competitor),
     ]
-    if back == 0:  # only the latest of a competitor's prices is known
-        outcomes.append(consistency.competitor_price(prices[:, now], history.attributes.competitor_price))
-    return outcomes
+
+
+def _transit_told(history: History, days: int) -> Bools:
+    filled = np.asarray((history.stock.in_transit > 0).any(axis=0))
+    end = len(filled) - 1  # the day before as-of is the last that counts for it
+    return np.array([filled[end - back - 1 - DAYS : end - back].any() for back in range(days)][::-1])
 
 
 def _unit_prices(history: History) -> NDArray[np.float64]:

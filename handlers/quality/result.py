@@ -29,6 +29,7 @@ class Status(StrEnum):
     ERROR = "error"
 
 
+TOLD_BY = "told_by"  # among details: what another alert is about, which tells of this as well
 JUDGED = (Status.PASS, Status.WARNING, Status.FAIL)
 _WORST_FIRST = (
     Status.FAIL,

@@ -275,26 +275,46 @@ def test_what_is_no_file_is_left_alone(watched: tuple[Place, Process], tmp_path:
         path.unlink()
 
 
-def test_unreadable_file_is_refused(sqlite_place: Place) -> None:
+def test_unreadable_file_waits_until_it_can_be_read(sqlite_place: Place) -> None:
     """As nobody: root may read everything."""
     need_root("a process is started as another user")
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv is not installed; run: apt-get install util-linux")
     place = sqlite_place
     subprocess.run(["chmod", "-R", "a+rwX", place.folder], check=True)
+    os.chown(place.work, 65534, 65534)
     for parent in place.folder.parents:
         if parent.stat().st_mode & 0o005 != 0o005 and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o005)
-    # a rename into .work needs no right to read
-    (place.inbox / "sales_data_20250301_closed.csv").write_bytes(sales("CLOSED"))
-    (place.inbox / "sales_data_20250301_closed.csv").chmod(0o600)
+    # a rename into .work needs no right to read: it must not be taken for that
+    closed, manifested = "sales_data_20250301_closed.csv", "sales_data_20250301_manifested.csv"
+    (place.inbox / closed).write_bytes(sales("CLOSED"))
+    (place.inbox / closed).chmod(0o600)
+    manifest = place.inbox / f"{manifested}.manifest.json"
+    manifest.write_text('{"rows": 3}')
+    manifest.chmod(0o600)
+    put(place.inbox, manifested, sales("MANIFESTED"))
     put(place.inbox, "sales_data_20250301_open.csv", sales("OPEN"))
     daemon = place.run(wrap=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"))
-    refused = daemon.wait_said("delivery_refused", file="sales_data_20250301_closed.csv")
-    assert refused["code"] == "unreadable"
+    said = daemon.wait_said("delivery_unreadable", file=closed)
+    assert (said["mode"], said["uid"]) == ("0600", 0)
+    said = daemon.wait_said("delivery_unreadable", file=manifested)
+    assert said["path"] == str(manifest)
     place.wait_loaded("sales_data_20250301_open.csv")
+    status = place.start("status", "--json")
+    assert status.end() == 0
+    assert status.result()["unreadable"] == [closed, manifest.name], "also when root asks"
+    assert place.ledger(closed) == place.ledger(manifested) == []
+    for _ in range(3):
+        daemon.popen.send_signal(signal.SIGUSR1)  # looked at again, and nothing more is said of it
+        put(place.inbox, f"sales_data_20250301_more{_}.csv", sales(f"MORE{_}"))
+        place.wait_loaded(f"sales_data_20250301_more{_}.csv")
+    assert len(daemon.said("delivery_unreadable")) == 2
+    (place.inbox / closed).chmod(0o644)
+    manifest.chmod(0o644)
+    place.wait_loaded(closed, manifested, seconds=5)
+    assert place.ledger(closed)[0]["waited"] == "unreadable"
     assert daemon.stop() == 0
-    assert (place.errors / "sales_data_20250301_closed.csv").exists()
     place.assert_clean()
 
 

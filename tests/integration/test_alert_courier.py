@@ -24,6 +24,7 @@ from structlog.testing import capture_logs
 from support.mail import HOST, free_port, mail_server, stalling_server
 from support.process import command, environment
 
+from daemon.alert_settings import MailSettings
 from daemon.alerts.courier import Courier, send_test
 from daemon.alerts.pause import PauseWatch
 from daemon.doctor.finding import examined
@@ -205,6 +206,39 @@ def test_a_flood_ends_in_one_letter(office: Make) -> None:
 
 
 # ---- servers that fail
+
+
+def test_a_dead_channel_silences_no_other_and_one_that_is_switched_off_is_forgotten(office: Make) -> None:
+    at = office()  # by mail to nobody, and into the log
+    with capture_logs() as logs:
+        at.news()
+        at.round()
+        for _ in range(2):
+            at.courier._repeats_at = 0
+            at.round(25 * 3600)
+        assert [line["again"] for line in said(logs, "alert_firing")] == [False, True, True]
+        assert [row["channel"] for row in at.waiting()] == ["mail"], "not the repeats of what it owes"
+        alerts = at.settings.alerts.model_copy(update={"mail": MailSettings()})
+        at.courier.settings = at.settings.model_copy(update={"alerts": alerts})
+        at.courier._repeats_at = 0
+        at.round(25 * 3600)
+        assert at.waiting() == []
+        assert said(logs, "letters_withdrawn")[0]["letters"] == 1
+        assert len(said(logs, "alert_firing")) == 4
+
+
+def test_what_only_a_channel_that_is_switched_off_had_to_tell_is_told_by_another(office: Make) -> None:
+    at = office(log=False)
+    with capture_logs() as logs:
+        at.news()
+        at.round()
+        for log in (False, True):  # first nobody is told
+            alerts = at.settings.alerts.model_copy(update={"mail": MailSettings(), "log": log})
+            at.courier.settings = at.settings.model_copy(update={"alerts": alerts})
+            at.courier._repeats_at = 0
+            at.round(60)
+            assert at.waiting() == []
+        assert [line["again"] for line in said(logs, "alert_firing")] == [False]
 
 
 def test_a_dead_server_loses_no_letter(office: Make) -> None:

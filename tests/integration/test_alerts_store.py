@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from secrets import token_hex
@@ -20,6 +21,7 @@ from support.files import SALES, csv_bytes, drop
 from support.process import clean_environment, environment
 
 from daemon import hands, logs
+from daemon.alerts.listing import alerts_text
 from daemon.service import Service
 from daemon.store import Store, alerts_view
 from daemon.store.alerts import apply, due_repeats
@@ -432,6 +434,26 @@ def test_the_list_shows_first_what_matters_and_what_became_of_it(store) -> None:
     assert len(store.ask(lambda c: alerts_view.alerts(c, alerts_view.Wanted(), NOW))) == 4
 
 
+def test_what_a_late_feed_keeps_quiet_names_its_alert(store) -> None:
+    of = {"severity": Severity.CRITICAL, "summary": "wrong", "details": {}}
+    late, part = (
+        Signal(Rule.MISSING_FILE, feed="sales", scope=scope, day=DAY, firing=True, **of)
+        for scope in ("", "a")
+    )
+    gaps = Signal(Rule.COMPLETENESS, feed="sales", scope="", day=DAY, firing=True, **of)
+    give(store, late, part, gaps, signal("other"))
+
+    def listed() -> list[tuple[Any, str]]:
+        found = store.ask(lambda c: alerts_view.alerts(c, alerts_view.Wanted(), NOW))
+        texts = (alerts_text([row], "UTC").split("\n")[-1].split(", ")[-1] for row in found)
+        return sorted((row["id"], row["kept_quiet_by"], text) for row, text in zip(found, texts, strict=True))
+
+    waits = "waits to be told"
+    assert listed() == [(1, None, waits), (2, None, waits), (3, 1, "kept quiet by alert 1"), (4, None, waits)]
+    give(store, replace(late, firing=False))
+    assert listed()[1:] == [(3, None, waits), (4, None, waits)], "the source that is late is not the feed"
+
+
 def test_silences_end_by_themselves_or_by_hand(store) -> None:
     of = {"rule": "accuracy", "feed": None, "scope": None}
     row = store.change(lambda c: alerts_view.silence(c, of, NOW + HOUR, "known", NOW))
@@ -476,6 +498,11 @@ def test_the_command(store, database_url, tmp_path, monkeypatch, capsys) -> None
         (("silence", "--rule", "any", "--for", "1h"), "say --why"),
         (("silence", "--rule", "any", "--until", "2001-01-01", "--why", "x"), "is not in the future"),
         (("silence", "--rule", "any", "--for", "soon", "--why", "x"), "write --for as"),
+        (("silence", "--rule", "any", "--for", "999999w", "--why", "x"), "write --for as"),
+        (("silence", "--rule", "any", "--for", "1h", "--why", "\udcff"), "not written in UTF-8"),
+        (("silence", "--end", str(2**63)), "is no number that is ever given"),
+        (("ack", "99999999999999999999999"), "is no number that is ever given"),
+        (("show", "99999999999999999999999"), "is no number that is ever given"),
     ):
         done = call(*words)
         assert (done.returncode, says in done.stderr) == (2, True), done.stderr

@@ -78,6 +78,12 @@ def bring(store, file, suffix):
     return outcome.delivery_id
 
 
+def at_its_own_minute(file, minute):
+    """Of rows with one key the later delivery counts: here no two files have any in common."""
+    feed, day, rows = file
+    return feed, day, tuple(row.replace(",", f"T00:{minute:02}:00,", 1) for row in rows)
+
+
 def advance(store, options=SETTINGS):
     while features.advance(store, options) or features.move_on(store, options):
         pass
@@ -151,7 +157,8 @@ def test_they_are_what_the_tables_say_whatever_happened_before(store, history):
 @given(some=st.lists(files(), min_size=2, max_size=4), gone=files(), data=st.data())
 def test_any_order_and_an_unload_give_what_the_files_alone_give(store, some, gone, data):
     empty(store)
-    named = list(enumerate(some))
+    named = [(number, at_its_own_minute(file, number)) for number, file in enumerate(some)]
+    gone = at_its_own_minute(gone, 59)
     for number, file in named:
         bring(store, file, number)
     advance(store)
@@ -306,7 +313,7 @@ def test_a_step_that_does_not_end_leaves_everything_due(store):
     bring(store, sale(LAST, 4), "a")
 
     def crash(connection):
-        assert features._step(connection, SETTINGS.features)
+        assert features._advance(connection, SETTINGS.features)
         raise CrashError
 
     with pytest.raises(CrashError):

@@ -1,6 +1,7 @@
 """Looking at features: a product's, all of them as a file, and from Python."""
 
 import math
+import sys
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from support.files import INVENTORY, SALES, csv_bytes
 from support.loading import ARRIVED, load
+from support.process import clean_environment
 
+from daemon import cli, logs
 from daemon.after.features import advance
 from daemon.feature_export import export
 from daemon.feature_view import NoFeatures, look, text
@@ -20,6 +23,8 @@ from daemon.store.product_days import history_of
 from handlers.features import CATALOGUE, features_of
 from stockgrip import LiveFeatureEngineer
 
+assert cli  # the package, which hides its module
+program = sys.modules["daemon.cli.main"]
 LAST = date(2025, 6, 30)
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -94,6 +99,31 @@ def test_what_cannot_be_told_is_explained(shop):
     for asked, says in EXPLAINED:
         with pytest.raises(NoFeatures, match=says):
             seen(shop, **asked)
+
+
+HOSTILE = {
+    "P-1 --as-of 0001-01-01": (0, ""),
+    "P-1 --as-of 9999-12-31": (1, "is after the newest day with data"),
+    "P-1 --known-by 0001-01-01": (2, "is no time"),  # in UTC it is before all calendars
+    "P-1 --as-of 9999-12-31T23:59:59-12:00": (2, "is no time"),
+    "P-\udcff": (2, "is not written in UTF-8"),
+    f"--export {'x' * 300}.csv": (1, "cannot be written: File name too long"),
+    "--export nowhere/x.csv": (69, "No such file or directory"),
+}
+
+
+def test_hostile_values_are_answered_by_a_sentence(shop, database_url, tmp_path, monkeypatch, capsys):
+    wanted = {"STOCKGRIP_DATABASE__URL": database_url, "STOCKGRIP_TIMEZONE": "Europe/Berlin"}
+    for name, value in clean_environment(**wanted).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    for words, (expected, says) in HOSTILE.items():
+        monkeypatch.setattr(sys, "argv", ["stockgrip", "features", *words.split(" ")])
+        status = program._run()
+        logs.shutdown()
+        error = capsys.readouterr().err
+        assert (status, says in error) == (expected, True), error
+    assert list(tmp_path.glob("*.csv")) == []
 
 
 def test_nothing_is_loaded(store):

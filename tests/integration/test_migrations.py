@@ -14,12 +14,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from support.process import clean_environment, environment, run_cli
 
+from daemon import cli, logs
 from daemon.errors import ConfigError
 from daemon.store import create_database, open_engine
 from daemon.store.derived import DERIVED
 from daemon.store.migrate import _SCRIPTS, HEAD, migrate
 from daemon.store.schema import METADATA
 
+assert cli  # the package, which hides its module
+program = sys.modules["daemon.cli.main"]
 SQLITE_SHAPE = (
     # columns; hidden: 2 and 3 are computed ones, of which SQLite's kind does not matter
     (
@@ -138,14 +141,68 @@ def test_the_known_head_is_the_newest_migration():
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_rejects_files_of_the_first_release_can_be_dropped_back(empty_urls):
-    engine = open_engine(empty_urls[0])
+LOOKS = (
+    "status",
+    "log",
+    "explain 1",
+    "quality",
+    "quality explain accuracy",
+    "features A",
+    "alerts",
+    "alerts show 1",
+)
+
+
+def test_who_only_looks_migrates_nothing_and_who_writes_says_it(empty_urls, tmp_path, monkeypatch, capfd):
+    def call(words):
+        monkeypatch.setattr(sys, "argv", ["stockgrip", *words.split()])
+        status = program._run()
+        logs.shutdown()
+        shown = capfd.readouterr()
+        return status, shown.out + shown.err
+
+    for name, value in clean_environment(STOCKGRIP_DATABASE__URL=empty_urls[0]).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    for words in LOOKS:
+        status, said = call(words)
+        assert status == (" " in words), said  # 1: nothing is known of it
+    assert list(tmp_path.iterdir()) == []
+    assert shape(empty_urls[0]) == []
+
+    engine = _of_revision("0002", empty_urls[0])
+    before = shape(empty_urls[0])
+    for words in (*LOOKS, "alerts silences", "features --export x.csv"):
+        status, said = call(words)
+        assert (status, "the tables are of revision 0002, this program needs" in said) == (78, True), said
+    assert shape(empty_urls[0]) == before
+    status, said = call("alerts ack 1")
+    assert status == 1
+    assert '"event":"database_migrated"' in said.replace(" ", "")
+    assert call("alerts")[0] == 0
+
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+    for words in ("log", "alerts ack 1"):
+        status, said = call(words)
+        assert (status, "made by a newer release" in said) == (78, True), said
+
+
+def _of_revision(revision, url):
+    engine = open_engine(url)
     config = Config()
     config.set_main_option("script_location", os.fspath(_SCRIPTS))
     config.set_main_option("path_separator", "os")
     with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
+    return engine
+
+
+def test_rejects_files_of_the_first_release_can_be_dropped_back(empty_urls):
+    engine = _of_revision("0001", empty_urls[0])
+    with engine.begin() as connection:
         for name, status, path in (
             ("a.csv", "partial", "'processed/2025/07/a.12.csv'"),
             ("b.csv", "success", "'processed/2025/07/b.csv'"),

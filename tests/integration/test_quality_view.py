@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -232,6 +233,11 @@ MISTAKES = {
     "explain anomly_score": (2, "Did you mean 'anomaly_score'?"),
     "--day gestern": (2, "write it as"),
     "--day 2026-05-01": (1, "no metrics for 2026-05-01; the nearest with metrics: 2026-06-10"),
+    "--day 0001-01-01": (1, "no metrics for 0001-01-01; the nearest with metrics: 2026-06-10"),
+    "--day 9999-12-31": (1, "no metrics for 9999-12-31; the nearest with metrics: 2026-06-30"),
+    "explain accuracy --day 0001-01-01": (1, "no metrics for 0001-01-01"),
+    "--day 9999-12-31T23:59:59-12:00": (2, "is no time"),
+    "explain accuracy --scope \udcff": (1, "nothing is recorded of the scope"),
     "explain anomaly_score --feed demand": (1, "no quality metrics of demand yet"),
     "explain anomaly_score --scope store_33": (1, "did you mean 'store_03'?"),
 }
@@ -244,6 +250,60 @@ def test_mistakes(measured: Store, call: Call) -> None:
         assert (found, out) == (status, ""), arguments
         assert says in err
         assert err.count("\n") == 1
+
+
+@SQLITE
+def test_the_trend_is_that_of_the_value_that_is_shown(store: Store, call: Call) -> None:
+    def said(measure: str, back: int, value: float) -> None:
+        day = LAST - timedelta(days=back)
+        row = Result(Metric.ANOMALY_SCORE, f"measure:{measure}", day, value, 2.0, Status.PASS, {})
+        store.change(lambda connection: record(connection, [row], "sales", at(day), 1))
+
+    for measure, back, value in (
+        ("units", 1, 1.9),
+        ("revenue", 1, 0.1),
+        ("units", 0, 0.2),
+        ("revenue", 0, 1.8),
+    ):
+        said(measure, back, value)
+    [shown] = [
+        metric
+        for feed in json.loads(call("quality", "--json")[1])["feeds"]
+        for metric in feed["metrics"]
+        if metric["metric"] == "anomaly_score"
+    ]
+    assert shown["scope"] == "measure:revenue"
+    assert [each["value"] for each in shown["trend"][-2:]] == [0.1, 1.8]
+    told = json.loads(call("quality", "explain", "anomaly", "--scope", "revenue", "--json")[1])
+    assert told["results"][0]["trend"] == shown["trend"]
+
+
+@SQLITE
+def test_a_newer_day_with_only_timeliness_is_named_but_not_shown(measured: Store, call: Call) -> None:
+    day = LAST + timedelta(days=1)
+    came = {"delivery": 7, "message": "too few rows"}
+    gone = {"name": "sales_data_20260701.csv", "source": "", "why": "refused", "came": came}
+    file = Result(Metric.TIMELINESS, "source:", day, 30.0, 24.0, Status.FAIL, gone)
+    measured.change(lambda connection: record(connection, [file], "sales", at(day, 8)))
+    out = call("quality", "--feed", "sales", COLUMNS="200")[1]
+    assert "2026-06-30, the newest day with metrics of sales (of 2026-07-01 there is only timeliness)" in out
+    assert "\n    stockgrip explain 7\n" in out
+
+
+@SQLITE
+def test_the_commands_that_are_shown_name_the_configuration(
+    measured: Store, call: Call, tmp_path: Path
+) -> None:
+    came = {"delivery": 7, "message": "too few rows"}
+    gone = {"name": "sales_data_20260701.csv", "source": "", "why": "refused", "came": came}
+    file = Result(Metric.TIMELINESS, "source:", LAST, 30.0, 24.0, Status.FAIL, gone)
+    measured.change(lambda connection: record(connection, [file], "sales", at(LAST, 8)))
+    (tmp_path / "my.yaml").write_text("")
+    for arguments in (("quality",), ("quality", "explain", "timeliness")):
+        out = call("--config", "my.yaml", *arguments, COLUMNS="200")[1]
+        commands = [line.split() for line in out.split("\n") if line.strip().startswith("stockgrip ")]
+        assert ["stockgrip", "--config", "my.yaml", "explain", "7"] in commands
+        assert {tuple(command[1:3]) for command in commands} == {("--config", "my.yaml")}
 
 
 @SQLITE

@@ -264,7 +264,7 @@ def _scope_daily(daily: Dump) -> list[Row]:
     sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def add(feed: str, row: Row, of: list[str], units: int, money: int, rows: int) -> None:
-        parts = [f"{name}:{row[name]}" for name in of if row[name]]
+        parts = [f"{name}:{row[name].replace('%', '%25').replace('|', '%7C')}" for name in of if row[name]]
         scopes = {"", *parts, "|".join(parts) if len(parts) == len(of) else ""}
         for scope in scopes:
             for at, value in enumerate((units, money, rows)):
@@ -273,7 +273,7 @@ def _scope_daily(daily: Dump) -> list[Row]:
     for row in daily["sales_daily"]:
         add("sales", row, ["location", "channel"], row["units"], row["revenue_e4"], row["rows"])
     for row in daily["inventory_daily"]:
-        add("inventory", row, ["location"], row["close"], 0, 1)
+        add("inventory", row, ["location"], row["close"], row["in_transit"], 1)
     for row in daily["demand_daily"]:
         add("demand", row, [], row["signals"], 0, 1)
     names = ("feed", "day", "scope", "units", "value_e4", "rows")

@@ -1,6 +1,7 @@
 """Which results and files begin an alert, which end one, and which say neither."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from handlers.alerts.signals import Signal, arrived, merged, refused, signal_of
 from handlers.quality.accuracy import accuracy
 from handlers.quality.completeness import completeness, configured
 from handlers.quality.hierarchy import judge_score
-from handlers.quality.result import Metric, Result, Status
+from handlers.quality.result import TOLD_BY, Metric, Result, Status
 from handlers.quality.timeliness import timeliness
 
 DAY = date(2025, 6, 3)
@@ -39,8 +40,8 @@ def test_a_summary_names_figures_and_what_is_missing() -> None:
     signal = signal_of(completeness_of(0.8), "sales", 7)
     assert signal is not None
     assert signal.summary == (
-        "80.0 % of what was expected came; 20 of 100 missing: location:080, location:081, location:082,"
-        " location:083, location:084 and 15 more"
+        "80.0 % of what was expected came; 20 of 100 missing: location 080, location 081, location 082,"
+        " location 083, location 084 and 15 more"
     )
     assert json.loads(json.dumps(dict(signal.details)))["value"] == 0.8
 
@@ -72,6 +73,10 @@ def test_accuracy_of_a_delivery(valid: int, firing: bool | None) -> None:
     if signal is not None:
         assert (signal.severity, signal.scope) == (Severity.WARNING, "delivery:12")
         assert signal.summary == f"{valid:,} of 1,000 rows are good ({valid / 10:.1f} %)"
+    named = replace(accuracy(1, 1000), details={"valid": 1, "rows": 1000, "file": "a.csv"})
+    signal = signal_of(named, "sales", 12)
+    assert signal is not None
+    assert signal.summary == "a.csv: 1 of 1,000 rows are good (0.1 %)"
     of_a_day = signal_of(accuracy(1, 1000, day=DAY), "sales", 12)
     assert of_a_day is not None
     assert of_a_day.key == "accuracy|sales||2025-06-03"
@@ -109,7 +114,7 @@ def test_timeliness_of_a_day_is_about_its_file() -> None:
     signal = signal_of(missing, "sales", None)
     assert signal is not None
     assert signal.key == "missing_file|sales|source:a|2025-06-03"
-    assert signal.summary == "sales_data_20250603.csv did not come; it was due at 2025-06-04T06:00:00+00:00"
+    assert signal.summary == "sales_data_20250603.csv did not come; it was due at 2025-06-04 06:00"
 
 
 @pytest.mark.parametrize(
@@ -123,19 +128,34 @@ def test_consistency_alarms_when_it_fails(status: Status, firing: bool | None) -
     assert (signal and signal.firing) == firing
     if signal is not None:
         assert signal.severity is Severity.WARNING
-        assert "300 of 2,000" in signal.summary
+        assert signal.summary.startswith("unit price: 300 of 2,000 contradict each other")
 
 
 @pytest.mark.parametrize(
     ("z", "severity"), [(1.9, None), (2.1, Severity.INFO), (-2.9, Severity.INFO), (-3.1, Severity.WARNING)]
 )
 def test_a_surprise_is_information_and_a_big_one_a_warning(z: float, severity: Severity | None) -> None:
-    signal = signal_of(judge_score("", DAY, z, details={"counted": 812, "expected": 1400.4}), "sales", None)
+    scored = judge_score("measure:revenue", DAY, z, details={"counted": 812, "expected": 1400.4})
+    signal = signal_of(scored, "sales", None)
     assert signal is not None
     assert signal.firing == (severity is not None)
     if severity:
         assert signal.severity == severity
-        assert signal.summary == f"{z:+.1f} standard deviations from what was expected: 812 instead of 1,400"
+        assert signal.summary == f"revenue 812, expected 1,400 ({z:+.1f} standard deviations)"
+
+
+def test_what_another_alert_tells_begins_none_and_is_named_there() -> None:
+    child = judge_score("measure:revenue|location:4", DAY, -9.0, details={TOLD_BY: "measure:revenue"})
+    signal = signal_of(child, "sales", 7)
+    assert signal is not None
+    assert not signal.firing
+    parts = [{"scope": "location:4|product:A", "value": -9.04}, {"scope": "channel:pos", "value": -3.0}]
+    details = {"counted": 0, "expected": 8.46, "parts": parts}
+    signal = signal_of(judge_score("measure:revenue", DAY, -3.9, details=details), "sales", 7)
+    assert signal is not None
+    assert signal.summary == (
+        "revenue 0, expected 8.5 (-3.9 standard deviations); above all location 4 product A -9.0, channel pos -3.0"
+    )
 
 
 # ---- files

@@ -118,6 +118,7 @@ class TestSources:
             },
             "quality.thresholds.delay_warning_hours": "72",
             "quality.thresholds.anomaly_info": "2.5",
+            "backup.before_migration": "false",
             "alerts.log": "false",
             "alerts.digest_at": "17:00",
             "alerts.mail.security": "tls",
@@ -126,6 +127,8 @@ class TestSources:
             "alerts.mail.password_env": "MAIL_PASSWORD",
             "alerts.webhook.secret_env": "HOOK_KEY",
             "alerts.webhook.url": "https://example.org/hook",
+            "health.listen": "127.0.0.1:9464",
+            "outbox.enabled": "true",
         }
         needed = {
             "quality.subdivision": {"STOCKGRIP_QUALITY__COUNTRY": "US"},

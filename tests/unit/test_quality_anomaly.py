@@ -292,6 +292,23 @@ def test_children_are_asked_only_under_a_flagged_parent():
         assert found[2].tolist() == [chain > 3, False]
 
 
+@pytest.mark.parametrize(
+    ("before", "z", "same"),
+    [
+        *((4.0, 4.1, True), (4.0, 3.1, True), (2.5, 2.9, True), (-4.0, -4.1, True)),
+        *(
+            (2.5, 3.1, False),
+            (4.0, 6.1, False),
+            (-4.0, 4.0, False),
+            (1.9, 2.1, False),
+            (math.nan, 4.0, False),
+        ),
+    ],
+)
+def test_a_level_goes_on_while_it_is_no_worse(before, z, same):
+    assert hierarchy.goes_on(z, before) is same
+
+
 def test_benjamini_hochberg_by_hand():
     p = np.array([0.001, 0.008, 0.039, 0.041, 0.042, 0.06, 0.074, 0.205, 0.212, 0.216])
     z = distributions.normal_upper_quantile(p / 2)

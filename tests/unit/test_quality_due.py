@@ -74,6 +74,22 @@ def test_the_deadline_is_that_of_the_last_file_that_is_not_here():
     assert due(listed, at(today, 26)).deadline(today) is None
 
 
+def test_a_late_file_is_waited_for_a_day_but_not_one_that_was_refused():
+    listed = [
+        filed(FIRST + n * DAY, at(FIRST + n * DAY, 26), source)
+        for n in range(40)
+        for source in ("north", "south")
+    ]
+    today = FIRST + 40 * DAY
+    listed.append(filed(today, at(today, 26), "north"))
+    late = due(listed, at(today, 30))
+    assert (late.deadline(today), late.given_up(today)) == (at(today, 27), at(today, 27 + 24))
+    assert (late.is_over(today), late.is_settled(today)) == (True, False)
+    assert due(listed, at(today, 51)).is_settled(today)
+    listed.append(filed(today, at(today, 26), "south", "failed"))
+    assert due(listed, at(today, 30)).is_settled(today)
+
+
 def test_no_file_is_expected_on_a_closed_day_or_a_public_holiday():
     listed = [filed(FIRST + n * DAY, at(FIRST + n * DAY, 26)) for n in range(60)]
     closed = FIRST + 60 * DAY

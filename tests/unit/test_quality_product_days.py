@@ -48,6 +48,15 @@ def test_stock_is_held_against_the_day_before():
     assert found(product, Rule.RESERVED) == ([5, 4, 3, 1, 0], [])
 
 
+def test_what_is_on_its_way_is_told_by_any_product():
+    slow = Product("A", day(100), [], [level(n, 9) for n in range(2, 40)] + [level(1, 10), level(0, 25)])
+    other = Product("B", day(100), [], [level(20, 9, in_transit=4)])
+    seen = verdicts(history_of(TODAY, [slow, other]), DAYS)
+    assert has(seen.violating, Rule.STOCK_BALANCE)[0].tolist() == [False] * (DAYS - 2) + [True, True]
+    assert has(seen.evaluated, Rule.STOCK_BALANCE)[0].tolist() == [False] * (DAYS - 20) + [True] * 20
+    assert not has(verdicts(history_of(TODAY, [slow]), DAYS).evaluated, Rule.STOCK_BALANCE).any()
+
+
 def test_the_competitors_price_is_held_against_today_only():
     product = Product("A", day(100), [sale(1), sale(0)], competitor_price=0.5)
     assert found(product, Rule.COMPETITOR_PRICE) == ([0], [0])

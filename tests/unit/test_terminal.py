@@ -48,6 +48,8 @@ USES: dict[str, list[list[str]]] = {
     "features": [["PER-0001"], ["--export", "features.csv"], ["P"]],
     "alerts": [[], ["list", "--all"], ["show", "1"], ["silences"], ["ack", "999"]],
     "check": [[f"data/processed/{PARTIAL}", ODD]],
+    "backup": [[], ["--list"]],
+    "restore": [["--yes", "missing.db"]],
     "doctor": [[]],
     "sample": [["--days", "1", "--products", "3", "elsewhere"]],
     "completion": [["bash"]],

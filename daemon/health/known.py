@@ -1,0 +1,169 @@
+"""What the database and the disks say: asked at most every few seconds, in a thread of its own, and never waited for long.
+
+A database that hangs, or a disk that does, holds up that one thread; whoever asks meanwhile is told that there is no answer.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from datetime import time as midnight
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
+
+from daemon.errors import ConfigError, TransientError
+from daemon.settings import SQLITE, Settings
+from daemon.store.figures import Figures, OtherRelease, glance
+
+PATIENCE = 2.0  # seconds that who asks waits
+FRESH_SECONDS = 3.0  # for so long an answer is given again
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSays:
+    """What the database said.
+
+    Attributes:
+        figures: None: it did not answer as it should.
+        error: why not; "" if it did.
+        other_release: it answered, but its tables are not those of this release.
+        seconds: that it took.
+    """
+
+    figures: Figures | None
+    error: str = ""
+    other_release: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Bytes of a filesystem: free for the daemon, and in all."""
+
+    free: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known now of the database, and of the disks by their names: ``data``, ``database`` (SQLite's)."""
+
+    database: DatabaseSays
+    disks: dict[str, Disk]
+
+
+SILENT = DatabaseSays(None, f"no answer within {PATIENCE:g} s")
+
+
+def day_began(settings: Settings) -> datetime:
+    """When today began in the business time zone."""
+    zone = ZoneInfo(settings.timezone)
+    return datetime.combine(datetime.now(zone), midnight(), zone)
+
+
+def ask_database(settings: Settings, seconds: float = PATIENCE) -> DatabaseSays:
+    """Asks the database; no error leaves it."""
+    begun = time.monotonic()
+    judged = settings.quality.enabled
+    try:
+        figures = glance(settings.database_url, day_began(settings), judged=judged, seconds=seconds)
+    except OtherRelease as error:
+        return DatabaseSays(None, str(error), other_release=True, seconds=time.monotonic() - begun)
+    except (TransientError, ConfigError) as error:
+        return DatabaseSays(None, str(error), seconds=time.monotonic() - begun)
+    except Exception as error:  # noqa: BLE001  (rights that are missing, say: whatever it is, it is the answer)
+        said = (str(error).strip() or "no reason given").splitlines()[0]
+        return DatabaseSays(None, f"{type(error).__name__}: {said}", seconds=time.monotonic() - begun)
+    return DatabaseSays(figures, seconds=time.monotonic() - begun)
+
+
+def ask_disks(settings: Settings) -> dict[str, Disk]:
+    """Asks the filesystems of the data folder and of SQLite's file; what cannot be asked is left out."""
+    places = {"data": settings.data_dir}
+    if settings.database_url.startswith(SQLITE):
+        places["database"] = Path(unquote(settings.database_url.removeprefix(SQLITE))).parent
+    found = {}
+    for name, place in places.items():
+        try:
+            stats = os.statvfs(place)
+        except OSError:
+            continue
+        found[name] = Disk(stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize)
+    return found
+
+
+@dataclass(slots=True)
+class Fresh(Generic[_Answer]):
+    """An answer that is asked for anew when it is old, in a thread, by one at a time.
+
+    Attributes:
+        ask: gives the answer; may take its time, and does not raise.
+        silence: given when there is none in time.
+    """
+
+    ask: Callable[[], _Answer]
+    silence: _Answer
+    _answer: _Answer | None = None
+    _at: float = field(default=float("-inf"))
+    _pending: "asyncio.Future[None] | None" = None
+    _begun: float = 0.0
+
+    async def answer(self) -> _Answer:
+        """The answer, at most a few seconds old, after ``PATIENCE`` at the latest."""
+        if time.monotonic() - self._at >= FRESH_SECONDS or self._answer is None:
+            if self._pending is None:
+                self._begin()
+            pending = self._pending
+            left = self._begun + PATIENCE - time.monotonic()
+            if pending is not None and left > 0:
+                await asyncio.wait({pending}, timeout=left)
+            if self._pending is not None or self._answer is None:
+                return self.silence
+        return self._answer
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._pending, self._begun = loop.create_future(), time.monotonic()
+
+        def work() -> None:
+            answer = self.ask()
+            with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
+                loop.call_soon_threadsafe(self._take, answer)
+
+        threading.Thread(target=work, name="health-asks", daemon=True).start()
+
+    def _take(self, answer: _Answer) -> None:
+        self._answer, self._at = answer, time.monotonic()
+        if self._pending is not None:
+            self._pending.set_result(None)
+            self._pending = None
+
+
+@dataclass(slots=True)
+class Asked:
+    """The database and the disks of the settings in force."""
+
+    settings: Callable[[], Settings]
+    _database: Fresh[DatabaseSays] = field(init=False)
+    _disks: Fresh[dict[str, Disk]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._database = Fresh(lambda: ask_database(self.settings()), SILENT)
+        self._disks = Fresh(lambda: ask_disks(self.settings()), {})
+
+    async def known(self) -> Known:
+        """What they say."""
+        database, disks = await asyncio.gather(self._database.answer(), self._disks.answer())
+        return Known(database, disks)
+
+
+def age(moment: datetime) -> float:
+    """Seconds since a moment, by the wall clock."""
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds())

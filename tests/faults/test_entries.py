@@ -1,0 +1,197 @@
+"""What may lie in the inbox that is no file, or no file like the others; and names that nobody should choose."""
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from e2e.harness import sales, until
+
+from faults.trial import Trial, names_of
+
+FIRST, SECOND, THIRD = names_of(3)
+_LOADED = {
+    "right to left": "sales_data_20250301_\u202egpj.\u05d0\u05d1\u05d2.csv",
+    "every sort of letter": "sales_data_20250301_\N{PILE OF POO} ' \" $(touch x) `id` ; & | \\ %s {}.csv",
+    "255 bytes": "sales_data_20250301_" + "\u00e9" * 115 + "x.csv",
+}
+_REFUSED = {
+    "newline": "sales_data_20250301_a\nb.csv",
+    "ANSI": "sales_data_20250301_\x1b[2J\x1b[31mred\x1b]0;title\x07.csv",
+    "not UTF-8": os.fsdecode(b"sales_data_20250301_\xff\xfe\xe9.csv"),
+    "255 bytes, not UTF-8": os.fsdecode(b"sales_data_20250301_" + b"\xe9" * 231 + b".csv"),
+}
+
+
+@contextmanager
+def _listening(path: Path) -> Iterator[None]:
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = Path.cwd()
+        os.chdir(path.parent)  # a socket's path must be short
+        try:
+            listener.bind(path.name)
+        finally:
+            os.chdir(here)
+        yield
+
+
+def test_what_is_no_file(sqlite_trial: Trial, tmp_path: Path) -> None:
+    """Left alone, said once each; nobody waits for a pipe, opens a device or follows a link."""
+    trial, inbox = sqlite_trial, sqlite_trial.place.inbox
+    secret = tmp_path / "secret.csv"
+    secret.write_bytes(sales("SECRET"))
+    paths = {
+        kind: inbox / f"sales_data_20250302_{kind.replace(' ', '-')}.csv"
+        for kind in (
+            "fifo",
+            "socket",
+            "character device",
+            "block device",
+            "symlink",
+            "dangling",
+            "to folder",
+            "folder",
+        )
+    }
+    daemon = trial.run(settle__scan_seconds=0.5)
+    os.mkfifo(paths["fifo"])
+    os.mknod(paths["character device"], stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero, which never ends
+    os.mknod(paths["block device"], stat.S_IFBLK | 0o600, os.makedev(7, 250))
+    paths["symlink"].symlink_to(secret)
+    paths["dangling"].symlink_to(tmp_path / "nothing")
+    paths["to folder"].symlink_to(tmp_path)
+    paths["folder"].mkdir()
+    (paths["folder"] / "sales_data_20250301_inside.csv").write_bytes(sales("INSIDE"))
+    with _listening(paths["socket"]):
+        for path in paths.values():
+            daemon.wait_said("entry_ignored", file=path.name)
+        trial.over()
+        trial.send(FIRST)
+        trial.wait_recovered(5)
+        daemon.wait_said("delivery_loaded", file=FIRST)
+        time.sleep(1.2)  # two more looks
+        for path in paths.values():
+            assert len(daemon.said("entry_ignored", file=path.name)) == 1
+            assert os.path.lexists(path)
+    assert secret.exists()
+    shutil.rmtree(paths.pop("folder"))
+    for path in paths.values():
+        path.unlink()
+    trial.finish()
+
+
+def _sparse(path: Path, size: int) -> None:
+    with path.with_name(f".{path.name}").open("wb") as file:
+        file.truncate(size)
+    path.with_name(f".{path.name}").rename(path)
+
+
+def test_ten_gigabytes_of_nothing(sqlite_trial: Trial) -> None:
+    """Above `limits.max_file_bytes`: refused without being read, and it takes no room and no time."""
+    trial, place = sqlite_trial, sqlite_trial.place
+    daemon = trial.run(settle__grace_seconds=0.5)
+    huge = "sales_data_20250302_huge.csv"
+    _sparse(place.inbox / huge, 10 << 30)
+    begun = time.monotonic()
+    refused = daemon.wait_said("delivery_refused", file=huge)
+    assert time.monotonic() - begun < 5
+    assert refused["code"] == "too_large"
+    assert "max_file_bytes" in refused["reason"]
+    trial.over()
+    trial.send(FIRST)
+    trial.wait_recovered(5)
+    assert daemon.stop() == 0
+    assert place.loaded(FIRST)
+    assert sorted(path.name for path in place.errors.iterdir()) == [huge, f"{huge}.reason.txt"]
+    status = (place.errors / huge).stat()
+    assert (status.st_size, status.st_blocks * 512 < 1 << 20) == (10 << 30, True)
+
+
+@pytest.mark.faults
+def test_ten_gigabytes_of_nothing_that_are_allowed(sqlite_trial: Trial) -> None:
+    """Read once, in little memory, and refused for what it is."""
+    trial, place = sqlite_trial, sqlite_trial.place
+    daemon = trial.run(limits__max_file_bytes=20 << 30, settle__grace_seconds=0.5)
+    huge = "sales_data_20250302_huge.csv"
+    _sparse(place.inbox / huge, 10 << 30)
+    refused = daemon.wait_said("delivery_refused", 120, file=huge)
+    assert refused["code"] != "internal_error"
+    peak = next(
+        int(line.split()[1])
+        for line in Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
+        if line.startswith("VmHWM:")
+    )
+    assert peak < 600_000, f"{peak} kB"
+    trial.over()
+    trial.send(FIRST)
+    trial.wait_recovered()
+    assert daemon.stop() == 0
+
+
+def test_file_that_the_daemon_may_not_read(sqlite_trial: Trial) -> None:
+    """Mode 000, and the daemon is not root: its rights come later, and it is loaded then."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed; run: apt-get install util-linux")
+    trial, place = sqlite_trial, sqlite_trial.place
+    subprocess.run(["chmod", "-R", "a+rwX", place.folder], check=True)
+    for parent in place.folder.parents:
+        if parent.stat().st_mode & 0o005 != 0o005 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o005)
+    daemon = trial.run(wrap=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"))
+    closed = place.inbox / f".{FIRST}"
+    closed.write_bytes(trial.content(FIRST))
+    closed.chmod(0)
+    closed.rename(place.inbox / FIRST)
+    trial.send(SECOND)
+    place.wait_loaded(SECOND)
+    until(
+        lambda: daemon.said("delivery_waiting", file=FIRST) or daemon.said("delivery_refused", file=FIRST),
+        20,
+        daemon.tail,
+    )
+
+
+@pytest.mark.parametrize("name", _LOADED.values(), ids=_LOADED)
+def test_name_that_is_odd(sqlite_trial: Trial, name: str) -> None:
+    """Loaded, and never in the way of a log line, a shell or the archive."""
+    trial, place = sqlite_trial, sqlite_trial.place
+    daemon = trial.run()
+    (place.inbox / ".upload").write_bytes(sales("ODD"))
+    (place.inbox / ".upload").rename(place.inbox / name)
+    until(lambda: [row for row in place.ledger() if row["archive_path"]], 10, daemon.tail)
+    row = place.ledger()[0]
+    assert (row["status"], place.scalar("SELECT COUNT(*) FROM live_sales_data")) == ("success", 3)
+    assert (place.data / row["archive_path"]).read_bytes() == sales("ODD")
+    trial.over()
+    trial.send(FIRST)
+    place.wait_loaded(FIRST, seconds=5)
+    assert daemon.stop() == 0
+    place.assert_clean()
+    assert list(place.errors.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", _REFUSED.values(), ids=_REFUSED)
+def test_name_that_no_feed_can_own(sqlite_trial: Trial, name: str) -> None:
+    """Refused for its name, kept whole under one that is safe to type."""
+    trial, place = sqlite_trial, sqlite_trial.place
+    daemon = trial.run()
+    (place.inbox / ".upload").write_bytes(sales("ODD"))
+    (place.inbox / ".upload").rename(place.inbox / name)
+    refused = daemon.wait_said("delivery_refused")
+    assert refused["code"] == "unroutable"
+    trial.over()
+    trial.send(FIRST)
+    place.wait_loaded(FIRST, seconds=5)
+    assert daemon.stop() == 0
+    place.assert_clean()
+    kept = place.archived(place.errors)
+    assert [path.read_bytes() for path in kept] == [sales("ODD")]
+    assert kept[0].name.isprintable()
+    assert kept[0].with_name(f"{kept[0].name}.reason.txt").exists()
+    assert all(byte >= 0x20 or byte == 0x0A for byte in daemon.log.read_bytes())
