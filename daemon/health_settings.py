@@ -1,5 +1,6 @@
 """The settings of the health endpoint: whether and where it answers."""
 
+import os
 import re
 from ipaddress import ip_address
 from typing import Annotated, Final
@@ -31,6 +32,13 @@ def address_of(listen: str) -> tuple[str, int]:
         except ValueError:
             raise ValueError(_SHAPE) from None
     return host, int(match["port"])
+
+
+def in_words(error: OSError) -> str:
+    """What is wrong with an address, without what Python adds to it."""
+    if error.errno is not None and error.errno > 0:  # those of name services are negative
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _checked(listen: str) -> str:

@@ -18,6 +18,7 @@ from daemon.health_settings import HealthSettings
 from daemon.outbox_settings import OutboxSettings
 from daemon.quality_settings import QualitySettings
 from daemon.section import Section as _Section
+from daemon.workflow_settings import WorkflowSettings
 
 PREFIX: Final = "STOCKGRIP_"
 ALLOWED_URLS: Final = (
@@ -365,6 +366,7 @@ class Settings(_Section, BaseSettings):
     quality: QualitySettings = QualitySettings()
     features: FeatureSettings = FeatureSettings()
     backup: BackupSettings = BackupSettings()
+    workflow: WorkflowSettings = WorkflowSettings()
     outbox: OutboxSettings = OutboxSettings()
     health: HealthSettings = HealthSettings()
     log: LogSettings = LogSettings()

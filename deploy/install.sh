@@ -323,6 +323,9 @@ change_to() {
     return
   fi
   url=$("$base/releases/$new/bin/python" -c "$url_code") || die "the new release cannot read $etc/config.yaml; nothing was changed"
+  if [[ "$(head_of "$new")" < "$(head_of "$old")" ]]; then
+    die "release $new cannot read the tables, which $old has changed: docs/install.md says how to go back with a backup; nothing was changed"
+  fi
   if [ "$(head_of "$old")" != "$(head_of "$new")" ]; then
     heads_differ=yes
     path=$(sqlite_path "$url")
@@ -511,6 +514,7 @@ fi
 if [ -n "$package" ]; then
   unit_dir=/lib/systemd/system users=/usr/lib/sysusers.d/stockgrip.conf folders=/usr/lib/tmpfiles.d/stockgrip.conf
 fi
+cd /
 if [ -z "$dry" ]; then
   [ "$(id -u)" = 0 ] || die "must be run by root: sudo deploy/install.sh (--dry-run needs no root)"
   exec 9>/run/stockgrip-install.lock

@@ -38,7 +38,7 @@ main() {
       "uv==$(sed -n 's/^UV_VERSION := //p' "$source_dir/Makefile")"
     uv=$scratch/venv/bin/uv
   fi
-  "$uv" export --quiet --project "$source_dir" --frozen --no-dev --no-emit-project --extra postgres \
+  "$uv" export --quiet --project "$source_dir" --frozen --no-dev --no-emit-project --no-header --extra postgres \
     --output-file "$scratch/requirements.txt" >/dev/null
   "$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' >"$scratch/PYTHON"
   # what is there already is kept, if it is for the same lock and the same Python

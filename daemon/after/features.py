@@ -18,6 +18,7 @@ from daemon.store import Store, product_days, rule_days
 from daemon.store import features as table
 from daemon.store.features import Due, Windows
 from daemon.store.product_days import EVER, NO_DAY, Transaction
+from daemon.timing import timed
 from handlers.features import features_of
 from handlers.features.build import CARRY_DAYS
 from handlers.features.history import SIGNAL_DAYS, STOCK_DAYS, UNITS_DAYS, Days, Flags, Floats, Ints
@@ -31,9 +32,10 @@ _MOST_PRUNED = 10_000  # rows
 
 def advance(store: Store, settings: Settings) -> bool:
     """Brings some products that deliveries touched up to date, in one transaction; whether there may be more to do."""
-    return store.ask(table.has_due) and store.change(
-        lambda connection: _advance(connection, settings.features)
-    )
+    if not store.ask(table.has_due):
+        return False
+    with timed("features"):
+        return store.change(lambda connection: _advance(connection, settings.features))
 
 
 def move_on(store: Store, settings: Settings) -> bool:
@@ -51,7 +53,10 @@ def move_on(store: Store, settings: Settings) -> bool:
             or table.has_old(connection, table.first_kept(day, options.keep_days))
         )
 
-    return store.ask(is_due) and store.change(lambda connection: _move_on(connection, options))
+    if not store.ask(is_due):
+        return False
+    with timed("new day"):
+        return store.change(lambda connection: _move_on(connection, options))
 
 
 def _advance(connection: Transaction, options: FeatureSettings) -> bool:

@@ -20,6 +20,7 @@ from daemon.settings import Settings
 from daemon.store import Store, arrivals
 from daemon.store import quality as store
 from daemon.store.quality import Transaction
+from daemon.timing import timed
 from handlers import HANDLERS
 from handlers.quality.anomaly import HISTORY
 from handlers.quality.result import JUDGED, Metric, Result, Status
@@ -37,7 +38,8 @@ def judge(database: Store, settings: Settings) -> bool:
     """Judges some of the oldest days that are due, in one transaction; whether there is more to do."""
     if not settings.quality.enabled or not database.ask(lambda connection: store.due(connection, 1, DAY)):
         return False
-    return database.change(lambda connection: _judge(connection, settings))
+    with timed("quality"):
+        return database.change(lambda connection: _judge(connection, settings))
 
 
 def watch(database: Store, settings: Settings, now: datetime) -> bool:
@@ -129,7 +131,7 @@ def _judge_holes(connection: Transaction, span: Span, due: FilesDue, day: date) 
     """
     first = max(span.begin or day, day - _HOLES)
     for earlier in (first + n * DAY for n in range((day - first).days)):
-        if earlier in span.statuses or span.has_data(earlier):
+        if span.has_data(earlier) or span.statuses.get(earlier, Status.PENDING) is not Status.PENDING:
             continue
         results = _complete(span, due, earlier)
         if results[0].status in JUDGED:

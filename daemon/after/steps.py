@@ -15,7 +15,6 @@ from daemon.events import Event
 from daemon.logs import emit
 from daemon.settings import Settings
 from daemon.store import Store
-from daemon.timing import took
 
 _PAUSE = 60.0  # seconds that a step which failed is left alone
 
@@ -66,9 +65,8 @@ class AfterSteps:
         """Whether there is more of this step to do now."""
         if time.monotonic() < self._not_before.get(name, 0.0):
             return False
-        begun = time.monotonic()
         try:
-            more = step()
+            return step()
         except TransientError as error:
             emit(Event.AFTER_STEP_FAILED, step=name, error=str(error), retry_seconds=_PAUSE)
         except Exception as error:  # noqa: BLE001  (a defect here must not stop the loading of files)
@@ -79,9 +77,5 @@ class AfterSteps:
                 retry_seconds=_PAUSE,
                 exc_info=error,
             )
-        else:
-            if more:
-                took(name, begun)
-            return more
         self._not_before[name] = time.monotonic() + _PAUSE
         return False

@@ -25,6 +25,7 @@ from daemon.cli.run import drain, run
 from daemon.cli.sample import sample
 from daemon.cli.shared import EXIT_CONFIG, EXIT_UNAVAILABLE
 from daemon.cli.story import completion, explain, log
+from daemon.cli.workflow import workflow
 
 
 def main() -> NoReturn:
@@ -133,6 +134,7 @@ for command in (
     check,
     retry,
     unload,
+    workflow,
     backup,
     restore,
     rebuild,

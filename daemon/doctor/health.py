@@ -7,7 +7,7 @@ from daemon.alert_settings import is_loopback
 from daemon.doctor.finding import Check, NotLooked, Remark, fail, ok, warn
 from daemon.doctor.site import Site
 from daemon.health.ask import asked
-from daemon.health_settings import address_of
+from daemon.health_settings import address_of, in_words
 
 AREA = "health"
 
@@ -72,7 +72,7 @@ def _cannot_have(listen: str) -> str:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
-        return error.strerror or str(error)
+        return in_words(error)
     return ""
 
 

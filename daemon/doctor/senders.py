@@ -5,10 +5,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from daemon.doctor.finding import Check, Remark, fail, ok, warn
+from daemon.doctor.finding import Check, NotLooked, Remark, fail, ok, warn
 from daemon.doctor.site import Site
-from daemon.doctor.words import group_name, listed, quoted, user_name
+from daemon.doctor.words import group_name, listed, quoted, us, user_name
 from daemon.inbox.access import closed, reader_of
+from daemon.outbox import due, outbox_of
 
 AREA = "folders"
 
@@ -88,6 +89,41 @@ def _files(site: Site) -> Iterator[Remark]:
     )
 
 
+def _outbox(site: Site) -> Iterator[Remark]:
+    """Whether senders can be told, and can read it."""
+    if not site.settings.outbox.enabled:
+        raise NotLooked("senders are not told what became of their files: outbox.enabled is false")
+    place = outbox_of(site.folders)
+    try:
+        status = place.lstat()
+    except FileNotFoundError:
+        yield ok("the daemon makes it with the first file")
+        return
+    closed_to_us = not os.access(place, os.W_OK | os.X_OK)
+    if not stat.S_ISDIR(status.st_mode) or closed_to_us:
+        yield fail(
+            f"acknowledgements cannot be written: {place} is {'closed to us' if closed_to_us else 'no folder'}",
+            "Give the daemon a folder of its own there, which the senders' group may read:",
+            f"sudo install -d -o {us()} -g {group_name(site.folders.inbox.stat().st_gid)} -m 2750 {quoted(place)}",
+        )
+        return
+    waiting = len(due(site.folders))
+    if waiting:
+        yield warn(
+            f"{waiting:,} acknowledgements could not be written yet",
+            "They are tried again each minute. See why (acknowledgement_failed in the log):",
+            "journalctl -u stockgrip -n 200 -o cat",
+        )
+    elif not status.st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        yield warn(
+            f"senders may not read {place.name} ({stat.filemode(status.st_mode)})",
+            "Let their group read it:",
+            f"sudo chgrp {group_name(site.folders.inbox.stat().st_gid)} {quoted(place)}; sudo chmod 2750 {quoted(place)}",
+        )
+    else:
+        yield ok("senders can read what became of their files")
+
+
 CHECKS = (
     Check(
         AREA,
@@ -102,5 +138,12 @@ CHECKS = (
         "Whether the daemon's user can read each file in `live_feeds`",
         "`chmod g+r`; let the sender upload with mode 0640",
         _files,
+    ),
+    Check(
+        AREA,
+        "outbox",
+        "Whether acknowledgements can be written, and read by senders, if `outbox.enabled`",
+        "Make `outbox` below `data_dir`: the daemon's, with the senders' group and mode 2750",
+        _outbox,
     ),
 )

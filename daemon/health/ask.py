@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from daemon.health_settings import address_of
+from daemon.health_settings import address_of, in_words
 
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (it is asked, not listened on)
 _SECONDS: Final = 3.0  # it answers within two
@@ -27,7 +27,7 @@ def asked(listen: str | None) -> dict[str, Any] | None:
         connection.request("GET", "/readyz")
         content = json.loads(connection.getresponse().read(_LONGEST))
     except OSError as error:
-        return said | {"error": f"nothing answers on {listen}: {error.strerror or error}"}
+        return said | {"error": f"nothing answers on {listen}: {in_words(error)}"}
     except (HTTPException, ValueError):
         content = None
     finally:

@@ -58,8 +58,8 @@ DATABASE: Final = _of("database_up", "1 if the database answered as it should wi
 DATABASE_SECONDS: Final = _of("database_answer_seconds", "How long it took to read these figures from it, connecting included.")  # fmt: skip
 LAST: Final = _of("last_delivery_timestamp_seconds", "When the last file of a feed arrived, whatever became of it, as Unix time; absent if none did.", "feed")  # fmt: skip
 ROWS_TODAY: Final = _of("rows_today", "Rows of today's files that are loaded now; today by the business time zone.", "feed")  # fmt: skip
-DUE_PRODUCTS: Final = _of("due_products", "Products whose features are not up to date yet.")
-DUE_DAYS: Final = _of("due_days", "Days of a feed whose quality is not judged yet.")
+DUE_FEATURES: Final = _of("due_features", "Products whose features are not up to date yet.")
+DUE_QUALITY: Final = _of("due_quality", "Days of a feed whose quality is not judged yet.")
 FIRING: Final = _of("alerts_firing", "Alerts that fire, by severity (critical, warning, info).", "severity")
 NOTICES: Final = _of(
     "notices_waiting",
@@ -141,8 +141,8 @@ def _of_database(figures: Figures) -> Iterator[tuple[Metric, _Values]]:
             today[feed,] = row["rows_today"]
     yield LAST, at
     yield ROWS_TODAY, today
-    yield DUE_PRODUCTS, {(): figures.due.products}
-    yield DUE_DAYS, {(): figures.due.days}
+    yield DUE_FEATURES, {(): figures.due.products}
+    yield DUE_QUALITY, {(): figures.due.days}
     yield FIRING, {(severity.value,): figures.firing.get(severity, 0) for severity in Severity}
     yield NOTICES, {(): figures.notices}
     yield LETTERS, {(channel,): figures.letters.get(channel, 0) for channel in CHANNELS}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from daemon.events import Event
-from daemon.health_settings import address_of
+from daemon.health_settings import address_of, in_words
 from daemon.logs import emit, observe, unobserve
 from daemon.settings import Settings
 from daemon.vitals import Vitals
@@ -103,7 +103,7 @@ class Health:
             try:
                 self._serve(stop)
             except OSError as error:
-                self._say_unavailable(error.strerror or str(error))
+                self._say_unavailable(in_words(error))
             except Exception as error:  # noqa: BLE001  (whatever is wrong here is tried again; the work goes on)
                 self._say_unavailable(f"{type(error).__name__}: {error}", exc_info=error)
             stop.wait(RETRY)

@@ -187,3 +187,18 @@ QUALITY_DAYS = Table(
     Column("scopes", Text, nullable=False),
     Column("figures", LargeBinary, nullable=False),
 )
+
+# The runs of the daily workflow, one row each; `steps` is what each step did.
+WORKFLOW_RUNS = Table(
+    "workflow_runs",
+    DERIVED,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("day", Date, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("beat_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("steps", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -10,7 +10,7 @@ from daemon.errors import ConfigError
 from daemon.events import Event
 from daemon.logs import emit
 
-HEAD = "0007"  # the newest migration; known here so that a start need not import Alembic
+HEAD = "0008"  # the newest migration; known here so that a start need not import Alembic
 _SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = 7_140_217_001  # an advisory lock of PostgreSQL, any number that is ours
 

@@ -5,6 +5,7 @@ As root: a user for the daemon, one for the sender in the group of senders, and 
 """
 
 import contextlib
+import itertools
 import os
 import pwd
 import re
@@ -17,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from e2e.harness import Place, until
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,8 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 SMBD = shutil.which("smbd") or "/usr/sbin/smbd"
 IS_ROOT = os.geteuid() == 0
 _PREFIX = "sgtest"
-_LAYOUT = "/var/lib/stockgrip", "stockgrip-senders"  # in deploy/sshd.conf
+_numbers = itertools.count(1)
+_LAYOUT = "/etc/ssh/stockgrip-senders", "/var/lib/stockgrip", "stockgrip-senders"  # in deploy/sshd.conf
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,6 @@ class Grounds:
         daemon: as whom the daemon runs.
         sender: as whom clients come in.
         inbox: what the sender calls the inbox.
-        lease: whether the daemon is told of writers (CAP_LEASE).
     """
 
     folder: Path
@@ -118,10 +118,11 @@ def _users() -> Iterator[tuple[User, User]]:
     """A user for the daemon, and one in the group of senders, to which the daemon belongs, too."""
     need("useradd", "passwd")
     for entry in pwd.getpwall():  # of a run that was killed
-        stale = re.fullmatch(rf"{_PREFIX}(\d+)[ds]", entry.pw_name)
+        stale = re.fullmatch(rf"{_PREFIX}(\d+)-\d+[ds]", entry.pw_name)
         if stale and not Path(f"/proc/{stale[1]}").exists():
             _remove_user(entry.pw_name)
-    names = [f"{_PREFIX}{os.getpid()}{kind}" for kind in "ds"]
+    number = next(_numbers)
+    names = [f"{_PREFIX}{os.getpid()}-{number}{kind}" for kind in "ds"]
     try:
         for name in reversed(names):
             also = ["-G", names[1]] if name == names[0] else []
@@ -169,7 +170,10 @@ def sshd(at: Grounds, *, confined: bool) -> Iterator[int]:
     drop_in = ""
     if confined and IS_ROOT:
         drop_in = (ROOT / "deploy/sshd.conf").read_text()
-        for installed, ours in zip(_LAYOUT, (str(at.folder), at.sender.name), strict=True):
+        keys = at.folder / "keys"
+        keys.mkdir()
+        shutil.copy(f"{key}.pub", keys / at.sender.name)
+        for installed, ours in zip(_LAYOUT, (str(keys), str(at.folder), at.sender.name), strict=True):
             drop_in = drop_in.replace(installed, ours)
     config = at.folder / f"sshd-{kind}.conf"
     config.write_text(f"""
@@ -235,7 +239,11 @@ force create mode = 0660
 
 def _serving(command: list[str], port: int, log: Path) -> Iterator[int]:
     server = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # smbd ends with a signal to its whole process group
     )
 
     def answers() -> bool:

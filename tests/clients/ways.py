@@ -167,8 +167,8 @@ def _rsync(*options: str) -> Callable[[Job], Command]:
 
 def _smbclient(*lines: str) -> Callable[[Job], Command]:
     def command(job: Job) -> Command:
+        # sent anew also when it is resumed: smbclient's `reput` writes the rest over the beginning
         said = "; ".join(lines).format(source=job.source, name=job.source.name)
-        said = said.replace("put ", "reput ", 1) if job.resumed else said
         words = [
             "smbclient",
             "-N",

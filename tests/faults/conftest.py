@@ -21,10 +21,6 @@ from faults.trial import Begin, Trial  # noqa: E402
 ALL = os.environ.get("SGTEST_FAULTS") == "1"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "faults: takes long, run by `make faults`")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:

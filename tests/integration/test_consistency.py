@@ -148,17 +148,17 @@ def test_what_can_be_judged_no_more_is_not_known(service):
     """What broke the rule is corrected when its day is long past; what another sender said of it stays."""
     made = service()
 
-    def stock(product, level):
-        return csv_bytes(INVENTORY, [f"{day(0)},{product},s1,{level},,,,"])
+    def stock(**levels):
+        return csv_bytes(
+            INVENTORY, [f"{day(0)},{product},s1,{level},,,," for product, level in levels.items()]
+        )
 
     name = f"inventory_data_{day(0):%Y%m%d}"
-    load(
-        made,
-        **{f"{name}_a": stock("A", 0), f"{name}_b": stock("B", 0), f"sales_data_{day(1):%Y%m%d}": sales(1)},
-    )
+    load(made, **{f"{name}_a": stock(A=0), f"{name}_b": stock(B=0, C=9)})
+    load(made, **{f"sales_data_{day(1):%Y%m%d}": sales(1)})
     assert rates(made, "sold_at_zero")[day(1)][1]["violating_keys"] == ["A", "B"]
     load(made, **{f"sales_data_{day(31):%Y%m%d}": sales(31)})
-    load(made, **{f"{name}_a": stock("A", 5)})
+    load(made, **{f"{name}_a": stock(A=5)})
     assert rates(made, "sold_at_zero")[day(1)][1]["violating_keys"] == ["B"]
     assert firing(made) == {("rule:sold_at_zero", day(1))}
     unload(made, f"{name}_b")
@@ -185,7 +185,7 @@ def test_a_step_and_a_delivery_may_mark_the_same_day(service, database_kind):
             delivery.exec_driver_sql(
                 f"CREATE TEMPORARY TABLE came AS SELECT 'Z' AS product_id, DATE '{day(1)}' AS day"
             )
-            due.mark(delivery, feed_named("inventory"), "came", 1)
+            due.mark(delivery, feed_named("inventory"), "came", 3)
             step = pool.submit(features.advance, made.store, made.settings)
             while not delivery.exec_driver_sql("SELECT COUNT(*) FROM pg_locks WHERE NOT granted").scalar():
                 assert not step.done(), step.result()

@@ -288,6 +288,26 @@ def test_senders(mode: int, state: str, said: str, open_folder: Path) -> None:
         assert (finding.state, said in finding.said) == (state, True), finding
 
 
+def test_outbox(open_folder: Path) -> None:
+    """Off, not made yet, well, closed to senders, behind, and no folder."""
+    folders = Folders(open_folder / "data")
+    folders.make()
+    outbox, url = folders.data_dir / "outbox", "sqlite:////x.db"
+    assert one(site_of(folders.data_dir, url), "outbox").state == "skip"
+    on = {"STOCKGRIP_OUTBOX__ENABLED": "true"}
+    seen = []
+    for change in (
+        lambda: None,
+        lambda: outbox.mkdir(0o750),
+        lambda: outbox.chmod(0o700),
+        lambda: (folders.work / "ack-7").touch(),
+        lambda: (outbox.rmdir(), outbox.touch()),
+    ):
+        change()
+        seen.append(one(site_of(folders.data_dir, url, **on), "outbox").state)
+    assert seen == ["ok", "ok", "warn", "warn", "fail"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to others")
 def test_senders_never_get_the_group_of_root(open_folder: Path) -> None:
     folders = Folders(open_folder / "data")

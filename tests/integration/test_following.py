@@ -15,6 +15,7 @@ from support.loading import ARRIVED, load
 from support.process import command, environment, run_cli
 from test_loads import SALES_ROWS
 
+from daemon.after.steps import AfterSteps
 from daemon.doctor import Site, following
 from daemon.doctor.finding import examined
 from daemon.render import status_text
@@ -110,6 +111,24 @@ def test_a_drain_with_nothing_waiting_does_what_is_due(store, database_url, tmp_
     assert "alerts  " not in status_text(told)
     told["firing"] = {"info": 3, "critical": 1_200}
     assert "alerts    1,200 critical, 3 info" in status_text(told)
+
+
+def test_days_are_judged_before_a_new_day_moves_the_other_products_on(store, database_url, tmp_path):
+    after = AfterSteps(store, make_settings(tmp_path / "data", database_url))
+    load(store, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
+    after.run()
+    load(store, "sales_data_20250603.csv", csv_bytes(SALES, _LATER))
+    windows = select(FEATURE_WINDOWS.c.as_of).distinct()
+    turns = []
+
+    def enough():
+        with store.engine.connect() as connection:
+            turns.append((*due(store.engine), len(connection.execute(windows).all())))
+        return len(turns) > 9
+
+    after.run(enough)
+    # products that are due, days that are due, different days of windows
+    assert turns == [(1, 1, 1), (0, 1, 2), (0, 0, 1)]
 
 
 # ---- doctor

@@ -25,8 +25,10 @@ def _fill(site):
     """What the release knew, some of it long ago; returns the deliveries that it could not have had."""
     days = (_NEWEST - timedelta(n) for n in (160, _MATTER, _MATTER - 1, 3, 2, 1, 0))
     for day in days:
-        sales = [f"{day}T{hour:02}:30:00,A-{hour},pos,{hour},2.50,,,,store_0{hour % 3}" for hour in range(24)]
-        stock = [f"{day}T06:00:00,A-{n},store_01,{n},0,0,," for n in range(5)]
+        sales = [
+            f"{day}T{hour:02}:30:00,A-{hour},pos,{hour},2.50,,,,store_0{hour % 3}|%" for hour in range(24)
+        ]
+        stock = [f"{day}T06:00:00,A-{n},store_01|%,{n},0,0,," for n in range(5)]
         site.deliver(f"sales_data_{day:%Y%m%d}_late.csv", csv_bytes(SALES, sales))
         site.deliver(f"inventory_data_{day:%Y%m%d}.csv", csv_bytes(INVENTORY, stock))
     for row in site.ledger():

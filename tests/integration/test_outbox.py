@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import re
 import shutil
 import stat
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -17,6 +19,7 @@ from daemon.outbox_settings import OutboxSettings
 
 NAME = "sales_data_20250601_shop7.csv"
 GOOD, BAD = "2025-06-01,A,pos,{n},2.5,,,,", "2025-06-01,B,pos,0,2.5,,,,"
+SENDERS = Path(__file__).parents[2] / "docs/senders.md"
 SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 ON = {"outbox": {"enabled": True}}
 
@@ -79,6 +82,8 @@ def test_each_outcome_is_told(service):
     ack, rejects = told(made)
     assert (ack["outcome"], ack["rejects"], rejects) == ("loaded", None, None), "all is well now"
     folder = made.folders.data_dir / "outbox"
+    example = re.search(r"```json\n(\{\n  \"file\".*?)```", SENDERS.read_text("utf-8"), re.DOTALL)
+    assert json.loads(example[1]).keys() == ack.keys(), "as docs/senders.md shows it"
     modes = [stat.S_IMODE(os.lstat(path).st_mode) for path in (folder, folder / f"{NAME}.ack.json")]
     assert modes == [0o2750, 0o640]
     assert sorted(os.listdir(folder)) == [f"{NAME}.ack.json"]

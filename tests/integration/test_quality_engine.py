@@ -197,6 +197,16 @@ def test_the_accuracy_of_a_file_follows_its_fixes(shop):
     assert rows(shop, "accuracy")[-1].status == "pass"
 
 
+def test_a_bad_file_alerts_for_itself_and_its_day_does_not_again(shop):
+    rows_ = [f"{TODAY}T10:00:00,A,{channel},1,2,,,,1" for channel in ["pos"] * 30 + ["shop"] * 10]
+    sent = send(shop, f"sales_data_{TODAY:%Y%m%d}_north.csv", csv_bytes(SALES, rows_), at(TODAY, 26))
+    judge(shop)
+    assert statuses(shop, "accuracy") == ["fail"]
+    assert {which for which in firing(shop) if which[0] == "accuracy"} == {
+        ("accuracy", f"delivery:{sent.delivery_id}")
+    }
+
+
 def test_a_refused_file_has_an_accuracy_if_its_rows_were_read(shop):
     content = csv_bytes(SALES, ["x,A,pos,1,2,,,,1"] * 30 + [f"{TODAY}T10:00:00,A,pos,1,2,,,,1"] * 70)
     refused = send(shop, f"sales_data_{TODAY:%Y%m%d}_north.csv", content, at(TODAY, 26)).delivery_id
@@ -354,3 +364,32 @@ def test_a_fault_anywhere_leaves_the_day_due_or_says_which_check_failed(shop):
     assert failed
     assert statuses(shop, "completeness") == ["pass"]
     assert statuses(shop, "anomaly_score", "measure:units") == ["pass"]
+
+
+def test_a_place_may_have_any_name(shop):
+    """As those of parts of other series: x, a channel that is none, and the only channel of store 1."""
+    odd = ("x|channel:bogus", "1|channel:pos", "50%|7C", "location:1")
+    for back in range(28, -1, -1):
+        day = TODAY - back * DAY
+        some = odd if back else odd[:1]
+        lines = [
+            f"{day}T09:15:00,A,pos,{5 + back % 3},{price},,,,{place}" for place in some for price in (9, 10)
+        ]
+        send(shop, f"sales_data_{day:%Y%m%d}_odd.csv", csv_bytes(SALES, lines), at(day, 25))
+    send_north(shop, TODAY)
+    send_web(shop, TODAY)
+    judge(shop)
+    assert metrics_in_error(shop) == []
+    said = rows(shop, "completeness")[-1]
+    missing = [scope for scope in said.details["missing"] if scope.startswith("location:")]
+    assert missing == [
+        "location:1%7Cchannel:pos|channel:pos",
+        "location:50%25%7C7C|channel:pos",
+        "location:location:1|channel:pos",
+    ]
+
+
+def metrics_in_error(store: Store) -> list[str]:
+    c = METRICS.c
+    with store.engine.connect() as connection:
+        return list(connection.execute(select(c.metric_name).where(c.status == "error")).scalars())

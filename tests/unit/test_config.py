@@ -119,6 +119,11 @@ class TestSources:
             "quality.thresholds.delay_warning_hours": "72",
             "quality.thresholds.anomaly_info": "2.5",
             "backup.before_migration": "false",
+            "workflow.at": "03:00",
+            **{
+                f"workflow.{step}_enabled": "false"
+                for step in ("feature_engineering", "quality_check", "backup", "report", "notification")
+            },
             "alerts.log": "false",
             "alerts.digest_at": "17:00",
             "alerts.mail.security": "tls",

@@ -1,0 +1,92 @@
+"""The daily workflow: its steps, a step that fails, one run at a time, and a run that died."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+from conftest import make_settings
+from support.files import SALES, csv_bytes, drop
+
+from daemon.store import Store, runs
+from daemon.workflow import Step, Workflow
+from daemon.workflow.daily import daily
+from daemon.workflow.orchestrator import UnderWay
+from daemon.workflow.schedule import next_run
+from daemon.workflow.status import status_of
+
+ROW = "2025-03-01,A,pos,1,2.5,,,,"
+
+
+@pytest.fixture
+def settings(database_url, tmp_path):
+    return make_settings(tmp_path / "data", database_url)
+
+
+def test_a_day(settings, store: Store):
+    drop(settings.data_dir / "live_feeds", "sales_data_20250301.csv", csv_bytes(SALES, [ROW]))
+    done = daily(settings, store).run()
+    assert done["status"] == "ok", done
+    steps = {step["name"]: step for step in done["steps"]}
+    assert list(steps) == ["drain", "day_close", "quality_check", "backup", "notification"]
+    assert steps["drain"]["details"]["rows_loaded"] == 1
+    assert steps["backup"]["details"]["deliveries"] == 1
+    again = daily(settings, store).run()
+    assert again["status"] == "ok"
+    found = status_of(settings, store, next_run(settings))
+    assert found["last_run"]["id"] == again["id"] > done["id"]
+    assert [step["status"] for step in found["last_run"]["steps"]] == ["ok"] * 5
+
+
+def test_what_is_switched_off_is_skipped(database_url, store, tmp_path):
+    settings = make_settings(tmp_path / "data", database_url, workflow={"backup_enabled": False})
+    steps = {step["name"]: step for step in daily(settings, store).run()["steps"]}
+    assert steps["backup"]["status"] == "skipped"
+    assert "backup_enabled" in steps["backup"]["details"]["why"]
+    assert not (tmp_path / "data" / "backups").exists()
+
+
+def test_a_step_that_fails_hides_no_other(settings, store):
+    def broken():
+        raise ValueError("no such thing")
+
+    done = Workflow(settings, store, [Step("one", broken), Step("two", lambda: {"done": 1})]).run()
+    assert done["status"] == "failed"
+    assert [step["status"] for step in done["steps"]] == ["failed", "ok"]
+    assert done["steps"][0]["error"] == "no such thing"
+    assert status_of(settings, store, None)["last_run"]["status"] == "failed"
+
+
+def test_one_run_at_a_time(settings, store):
+    def another():
+        Workflow(settings, store, []).run()
+        return {}
+
+    done = Workflow(settings, store, [Step("another", another)]).run()
+    assert "under way on" in done["steps"][0]["error"]
+    assert Workflow(settings, store, []).run()["status"] == "ok"
+
+
+def test_a_run_that_died_is_replaced(settings, store):
+    long_ago = datetime.now(UTC) - timedelta(minutes=6)
+    begin = partial(runs.begin, day=long_ago.date(), host="elsewhere", dead_before=long_ago - timedelta(1))
+    number, _ = store.change(partial(begin, at=long_ago))
+    assert Workflow(settings, store, []).run()["status"] == "ok"
+    assert [run["status"] for run in store.ask(partial(runs.newest, most=2))] == ["ok", "died"]
+    store.change(partial(begin, at=datetime.now(UTC)))
+    with pytest.raises(UnderWay, match="elsewhere"):
+        Workflow(settings, store, []).run()
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ("2026-01-10T00:00", "2026-01-10T01:30:00+00:00"),
+        ("2026-03-28T12:00", "2026-03-29T01:30:00+00:00"),  # 02:30 is skipped that day: 03:30 by the new clock
+        ("2026-10-24T12:00", "2026-10-25T00:30:00+00:00"),  # 02:30 comes twice: the first one
+        ("2026-10-25T00:31", "2026-10-26T01:30:00+00:00"),
+    ],
+)
+def test_the_hour_on_days_that_have_23_or_25(tmp_path, after, expected):
+    settings = make_settings(tmp_path, f"sqlite:///{tmp_path}/x.db", timezone="Europe/Berlin", workflow={"at": "02:30"})
+    found = next_run(settings, datetime.fromisoformat(after).replace(tzinfo=UTC))
+    assert found.astimezone(UTC).isoformat() == expected
