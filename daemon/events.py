@@ -44,6 +44,7 @@ class Event(StrEnum):
     CONFIG_RELOADED = "config_reloaded", "info", "The configuration was read anew and is in force.", "changed"
     RELOAD_REFUSED = "reload_refused", "error", "The configuration was read anew and is wrong, or asks for what only a restart changes; the old one stays in force.", "error", "remedy"
     NOTIFY_UNAVAILABLE = "notify_unavailable", "warning", "The service manager (systemd) waits to be told of the start, and systemd-python is not installed.", "remedy"
+    WORKFLOW_SKIPPED = "workflow_skipped", "info", "The daily workflow was due, and another run of it is under way.", "error"
     WORKFLOW_STARTED = "workflow_started", "info", "The daily workflow begins.", "run", "day", "steps"
     WORKFLOW_STEP_FAILED = "workflow_step_failed", "error", "A step of the daily workflow failed; the others are done all the same.", "step", "error", "seconds"
     WORKFLOW_DONE = "workflow_done", "info", "Every step of the daily workflow was done.", "run", "day", "seconds"

@@ -47,6 +47,7 @@ class Service:
         settings: in force.
         store: the database.
         reload: reads the settings anew; None: a request to reload is answered with a line in the log.
+        on_reload: called with new settings when they are in force.
         stop, wake: set from outside, also by signals.
         vitals: what the loop is at.
         summary: what became of the files so far.
@@ -55,6 +56,7 @@ class Service:
     settings: Settings
     store: Store
     reload: Callable[[], Settings] | None = None
+    on_reload: Callable[[Settings], None] = lambda _settings: None
     stop: Flag = field(default_factory=Flag)
     wake: Flag = field(default_factory=Flag)
     stop_reason: str = ""
@@ -251,6 +253,7 @@ class Service:
             emit(Event.CONFIG_RELOADED, changed=_different(new, self.settings))
             self.settings = new
             self.health.reload(new)
+            self.on_reload(new)
         self._build()
 
     def _new_settings(self) -> Settings:

@@ -29,8 +29,8 @@ settle:
   quiet_seconds: 0.2   # nobody uploads slowly here; the default of 2 seconds bridges the gaps of those who do
   grace_seconds: 0.5
 """
-REFUSED = "sales_data_20250131_too_many_rejects.csv"
-PARTIAL = "sales_data_20250207_not_numbers.csv"
+REFUSED = "sales_data_20241230_too_many_rejects.csv"
+PARTIAL = "sales_data_20250106_not_numbers.csv"
 
 console = Console(highlight=False)
 
@@ -40,8 +40,8 @@ def main() -> None:
     begun = time.monotonic()
     start_afresh()
 
-    heading("Four weeks of a small retailer, and some fifty files that are broken or odd")
-    run("sample", "--days", "28", "--products", "24", "--corrupt")
+    heading("Two months of a small retailer, and some fifty files that are broken or odd")
+    run("sample", "--days", "60", "--products", "24", "--corrupt")
 
     heading("Load what waits in live_feeds/")
     drain()
@@ -88,12 +88,23 @@ def main() -> None:
     drain()
     run("explain", PARTIAL)
 
+    heading("The last day once more, in cents instead of euros: what quality and alerts say")
+    send_in_cents("sales_data_20250630.csv")
+    drain()
+    run("quality", "--feed", "sales", may_fail=True)
+    run("alerts", "--feed", "sales", most=8)  # the worst come first, of those the newest
+
+    heading("What is computed of a product")
+    run("features", "TOY-0018", most=24)
+
     heading(f"Done in {time.monotonic() - begun:.0f} seconds. To look at next")
     for command, meaning in (
         (f"less {LOG}", "what the daemon said, one JSON object a line (docs/logs.md)"),
         (f"ls {DEMO}/errors {DEMO}/processed/*/*", "where the files went"),
         (f".venv/bin/stockgrip --config {CONFIG} explain {REFUSED}", "what became of a file, and what to do"),
         (f".venv/bin/stockgrip --config {CONFIG} log --status failed", "every file that was refused"),
+        (f".venv/bin/stockgrip --config {CONFIG} alerts", "what is wrong now"),
+        (f".venv/bin/stockgrip --config {CONFIG} quality", "how good the newest day is, by feed"),
         (f".venv/bin/stockgrip --config {CONFIG} doctor", "what may be wrong with this host"),
         (f".venv/bin/stockgrip --config {CONFIG} run", f"the daemon: drop files into {DEMO}/live_feeds"),
         ("README.md", "how to install it for real"),
@@ -121,6 +132,18 @@ def repeat_and_correct() -> None:
     path(inbox / second.name, " (one row less)")
 
 
+def send_in_cents(name: str) -> None:
+    """Drops a file that is loaded once more, with revenues a hundred times as high."""
+    with next(DEMO.glob(f"processed/*/*/{name}")).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    again = DEMO / "live_feeds" / name
+    with again.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(row | {"revenue": f"{100 * float(row['revenue']):.2f}"} for row in rows)
+    path(again)
+
+
 def correct_rejects(rejects: Path) -> None:
     """Shows a rejects file, puts its revenues right, and moves it into the inbox."""
     path(rejects)
@@ -141,12 +164,23 @@ def stockgrip(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "daemon", "--config", str(CONFIG), *arguments]
 
 
-def run(*arguments: str) -> None:
-    """Runs a command, shows it and what it prints."""
+def run(*arguments: str, most: int | None = None, may_fail: bool = False) -> None:
+    """Runs a command, shows it and what it prints.
+
+    Args:
+        arguments: of the command.
+        most: lines of a long answer that are shown.
+        may_fail: it may end with 1, as `quality` does when a metric fails.
+    """
     console.print(f"$ stockgrip {' '.join(arguments)}", style="bold", markup=False)
-    columns = {"COLUMNS": str(max(console.width, 100))}
-    done = subprocess.run(stockgrip(*arguments), check=False, env={**os.environ, **columns})
-    if done.returncode:
+    columns = {"COLUMNS": str(max(console.width, 100) - (2 if most else 0))}  # quotes are indented
+    out = subprocess.PIPE if most else None
+    done = subprocess.run(
+        stockgrip(*arguments), check=False, env={**os.environ, **columns}, stdout=out, text=True
+    )
+    if most:
+        quote([*done.stdout.splitlines()[:most], "…"])
+    if done.returncode > may_fail:
         give_up(f"stockgrip {arguments[0]} ended with status {done.returncode}")
 
 

@@ -4,6 +4,7 @@ What is due is marked in the transaction of a delivery (``daemon.store.due``) an
 it, so that a crash at any moment repeats a step and skips none.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from daemon.logs import emit
 from daemon.settings import Settings
 from daemon.store import Store
 
-_PAUSE = 60.0  # seconds that a step which failed is left alone
+_PASSING = 5.0  # seconds that a step is left alone if the world was at fault
+_PAUSE = 60.0  # seconds that it is left alone after any other failure
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class AfterSteps:
 
     store: Store
     settings: Settings
-    _not_before: dict[str, float] = field(default_factory=dict)
+    _failed: dict[str, float] = field(default_factory=dict)  # when each is tried again
 
     def run(self, enough: Callable[[], bool] = lambda: False) -> None:
         """Does what is due, until nothing is, or ``enough`` says that files wait or the end has come.
@@ -41,8 +43,13 @@ class AfterSteps:
         No error leaves it: what fails stays due, is told in the log, and is tried again later.
         """
         steps = {"features": self._features, "quality": self._quality, "new day": self._new_day}
-        while not enough() and any(self._attempt(name, step) for name, step in steps.items()):
+        while any(not enough() and self._attempt(name, step) for name, step in steps.items()):
             pass
+
+    def next_try(self) -> float:
+        """Seconds until ``run`` is worth another call because a step failed; infinite if none did, or if it is now."""
+        now = time.monotonic()
+        return min((at - now for at in self._failed.values() if at > now), default=math.inf)
 
     def tick(self, now: datetime) -> None:
         """What no delivery brings about: silence is noticed, deadlines pass, days close.
@@ -55,20 +62,22 @@ class AfterSteps:
     def _features(self) -> bool:
         return features.advance(self.store, self.settings)
 
-    def _new_day(self) -> bool:
-        return features.move_on(self.store, self.settings)
-
     def _quality(self) -> bool:
         return quality.judge(self.store, self.settings)
 
+    def _new_day(self) -> bool:
+        return features.move_on(self.store, self.settings)
+
     def _attempt(self, name: str, step: Callable[[], bool]) -> bool:
         """Whether there is more of this step to do now."""
-        if time.monotonic() < self._not_before.get(name, 0.0):
+        if time.monotonic() < self._failed.get(name, 0.0):
             return False
         try:
-            return step()
+            more = step()
         except TransientError as error:
-            emit(Event.AFTER_STEP_FAILED, step=name, error=str(error), retry_seconds=_PAUSE)
+            if name not in self._failed:  # it is said once, until the step works again
+                emit(Event.AFTER_STEP_FAILED, step=name, error=str(error), retry_seconds=_PASSING)
+            pause = _PASSING
         except Exception as error:  # noqa: BLE001  (a defect here must not stop the loading of files)
             emit(
                 Event.AFTER_STEP_FAILED,
@@ -77,5 +86,9 @@ class AfterSteps:
                 retry_seconds=_PAUSE,
                 exc_info=error,
             )
-        self._not_before[name] = time.monotonic() + _PAUSE
+            pause = _PAUSE
+        else:
+            self._failed.pop(name, None)
+            return more
+        self._failed[name] = time.monotonic() + pause
         return False

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 
+_OLDEST = date(1900, 1, 1)  # what looks back from here still finds days in the calendar
+
+
 @click.command()
 @click.argument("product", required=False, type=Words())
 @click.option("--as-of", type=Moment(), help="Of this business day; without it the newest with data.")
@@ -120,4 +123,7 @@ def _moment(given: str | None, zone: "ZoneInfo") -> datetime | None:
 
 def _day(given: str | None, zone: "ZoneInfo") -> date | None:
     found = _moment(given, zone)
-    return None if found is None else found.astimezone(zone).date()
+    day = None if found is None else found.astimezone(zone).date()
+    if day is not None and day < _OLDEST:
+        raise click.UsageError(f"{day} is before all data", click.get_current_context())
+    return day

@@ -21,8 +21,9 @@ def run(config: Path | None) -> int:
     """
     from daemon.events import Event  # noqa: PLC0415
     from daemon.logs import emit  # noqa: PLC0415
+    from daemon.workflow.timetable import timetable  # noqa: PLC0415
 
-    with serving(config) as service:
+    with serving(config) as service, timetable(service):
         begun = time.monotonic()
         summary = service.run()
         emit(

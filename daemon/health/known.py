@@ -22,7 +22,8 @@ from daemon.settings import SQLITE, Settings
 from daemon.store.figures import Figures, OtherRelease, glance
 
 PATIENCE = 2.0  # seconds that who asks waits
-FRESH_SECONDS = 3.0  # for so long an answer is given again
+FRESH_SECONDS = 3.0  # for so long an answer is given again,
+_SHARE = 0.05  # and for longer if it took long: no more than this share of the time goes into asking
 _Answer = TypeVar("_Answer")
 
 
@@ -106,18 +107,20 @@ class Fresh(Generic[_Answer]):
     Attributes:
         ask: gives the answer; may take its time, and does not raise.
         silence: given when there is none in time.
+        fresh_for: seconds for which an answer is given again.
     """
 
     ask: Callable[[], _Answer]
     silence: _Answer
+    fresh_for: Callable[[_Answer], float] = lambda _answer: FRESH_SECONDS
     _answer: _Answer | None = None
-    _at: float = field(default=float("-inf"))
+    _until: float = 0.0
     _pending: "asyncio.Future[None] | None" = None
     _begun: float = 0.0
 
     async def answer(self) -> _Answer:
         """The answer, at most a few seconds old, after ``PATIENCE`` at the latest."""
-        if time.monotonic() - self._at >= FRESH_SECONDS or self._answer is None:
+        if time.monotonic() >= self._until or self._answer is None:
             if self._pending is None:
                 self._begin()
             pending = self._pending
@@ -140,10 +143,15 @@ class Fresh(Generic[_Answer]):
         threading.Thread(target=work, name="health-asks", daemon=True).start()
 
     def _take(self, answer: _Answer) -> None:
-        self._answer, self._at = answer, time.monotonic()
+        self._answer, self._until = answer, time.monotonic() + self.fresh_for(answer)
         if self._pending is not None:
             self._pending.set_result(None)
             self._pending = None
+
+
+def _kept(said: DatabaseSays) -> float:
+    """What went wrong is asked again soon."""
+    return FRESH_SECONDS if said.figures is None else max(FRESH_SECONDS, said.seconds / _SHARE)
 
 
 @dataclass(slots=True)
@@ -155,7 +163,7 @@ class Asked:
     _disks: Fresh[dict[str, Disk]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._database = Fresh(lambda: ask_database(self.settings()), SILENT)
+        self._database = Fresh(lambda: ask_database(self.settings()), SILENT, _kept)
         self._disks = Fresh(lambda: ask_disks(self.settings()), {})
 
     async def known(self) -> Known:

@@ -100,8 +100,7 @@ def existing_database(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine
         ConfigError: its tables are not those that this program needs.
         DatabaseUnavailable: it cannot be reached, or is locked.
     """
-    parsed = make_url(_with_driver(url))
-    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+    if not _may_be_there(_with_driver(url)):
         return create_database("sqlite://")
     engine = open_engine(_with_driver(url), busy_timeout_seconds=busy_timeout_seconds)
     present = False
@@ -112,6 +111,20 @@ def existing_database(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine
         if not present:
             engine.dispose()
     return engine if present else create_database("sqlite://")
+
+
+def _may_be_there(url: str) -> bool:
+    """False if there is no such SQLite file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return True
+    try:
+        Path(parsed.database or "").stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DatabaseUnavailable(f"the database cannot be looked at: {error}") from error
+    return True
 
 
 def _with_driver(url: str) -> str:

@@ -39,7 +39,7 @@ def _page(letter: Composed) -> Iterator[str]:
             cell = f"padding:6px 10px 6px 0;border-bottom:1px solid {_LINE};vertical-align:top"
             colour = _COLOURS.get(word, _INK)
             yield f'<tr><td style="{cell};color:{colour};font-weight:600">{escape(word)}</td>'
-            yield f'<td style="{cell}">{escape(where)}</td>'
+            yield f'<td style="{cell};width:34%;overflow-wrap:anywhere">{escape(where)}</td>'
             yield f'<td style="{cell}">{escape(said)}</td></tr>'
         yield "</table>"
     for part in letter.parts:

@@ -232,7 +232,7 @@ def _completeness(result: Result) -> str:
         return "nothing is expected"
     said = f"{_percent(result.value)} of what was expected came"
     missing, count = result.details.get("missing") or (), result.details.get("missing_count", 0)
-    if not missing:
+    if not missing or result.status is Status.PASS:
         return said
     names = _some(map(scope_words, missing), count)
     return f"{said}; {count:,} of {result.details.get('expected', count):,} missing: {names}"

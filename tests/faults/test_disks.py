@@ -41,11 +41,11 @@ def test_sync_fails(trial: Trial, calls: str) -> None:
 
 
 def test_sync_fails_once_in_each_place(sqlite_trial: Trial) -> None:
-    """One sync in three, through every step from the claim to the archive."""
+    """One sync in seven, through every step from the claim to the archive."""
     need_strace()
     daemon = sqlite_trial.run(retry__attempts="5")
     names = names_of(6)
-    with meddled(daemon, "fsync:error=EIO:when=2+3"):
+    with meddled(daemon, "fsync:error=EIO:when=3+7"):
         sqlite_trial.send(*names)
         until(lambda: daemon.said("intake_resumed") or daemon.said("step_retried"), 20)
     sqlite_trial.over()

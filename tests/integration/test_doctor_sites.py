@@ -294,17 +294,17 @@ def test_outbox(open_folder: Path) -> None:
     folders.make()
     outbox, url = folders.data_dir / "outbox", "sqlite:////x.db"
     assert one(site_of(folders.data_dir, url), "outbox").state == "skip"
-    on = {"STOCKGRIP_OUTBOX__ENABLED": "true"}
+    on = {**site_of(folders.data_dir, url).environ, "STOCKGRIP_OUTBOX__ENABLED": "true"}
     seen = []
     for change in (
         lambda: None,
         lambda: outbox.mkdir(0o750),
         lambda: outbox.chmod(0o700),
-        lambda: (folders.work / "ack-7").touch(),
+        (folders.work / "ack-7").touch,
         lambda: (outbox.rmdir(), outbox.touch()),
     ):
         change()
-        seen.append(one(site_of(folders.data_dir, url, **on), "outbox").state)
+        seen.append(one(Site(Path("/dev/null"), on), "outbox").state)
     assert seen == ["ok", "ok", "warn", "warn", "fail"]
 
 

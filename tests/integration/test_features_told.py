@@ -102,9 +102,11 @@ def test_what_cannot_be_told_is_explained(shop):
 
 
 HOSTILE = {
-    "P-1 --as-of 0001-01-01": (0, ""),
+    "P-1 --as-of 0001-01-01": (2, "is no time"),  # in UTC it is before all calendars
+    "P-1 --as-of 0001-01-02": (2, "is before all data"),
+    "P-1 --as-of 1900-01-01": (0, ""),
     "P-1 --as-of 9999-12-31": (1, "is after the newest day with data"),
-    "P-1 --known-by 0001-01-01": (2, "is no time"),  # in UTC it is before all calendars
+    "P-1 --known-by 0001-01-02": (1, "are kept that were known by"),
     "P-1 --as-of 9999-12-31T23:59:59-12:00": (2, "is no time"),
     "P-\udcff": (2, "is not written in UTF-8"),
     f"--export {'x' * 300}.csv": (1, "cannot be written: File name too long"),

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from conftest import make_settings
 from e2e.harness import until
 from pydantic import ValidationError
+from sqlalchemy import insert
 from support.files import INVENTORY, SALES, csv_bytes
 from support.http import Scrape, free_port, get, probe
 from test_loads import INVENTORY_ROWS, SALES_ROWS, deliver
@@ -28,9 +30,11 @@ from daemon.health.gauges import GAUGES
 from daemon.health.metrics import COUNTERS, Metric
 from daemon.health.state import Cause
 from daemon.health_settings import HealthSettings
+from daemon.render import status_text
 from daemon.settings import Settings
 from daemon.status import picture
 from daemon.store import Store
+from daemon.store.derived import LETTERS, NOTICES
 from daemon.vitals import Phase, Vitals
 
 ROOT = Path(__file__).parents[2]
@@ -328,9 +332,31 @@ def test_what_was_loaded_is_counted(run: Run, service: Any, database_url: str) -
     )
     for severity in ("critical", "warning", "info"):
         assert scrape("alerts_firing", severity=severity) == told["firing"].get(severity, 0)
-    assert scrape("notices_waiting") == told["unsent"]["notices"] > 0
+    assert scrape("notices_waiting") == told["unsent"]["notices"]
     assert told["daemon"]["ready"] is True
     assert told["daemon"]["phase"] == "idle"
+
+
+def test_letters_that_wait(run: Run, database_url: str, store: Store) -> None:
+    made = run(database_url)
+    at = datetime.now(UTC) - timedelta(hours=2)
+    letter = {"channel": "mail", "created_at": at, "attempts": 3, "facts": {}}
+    with store.engine.begin() as connection:
+        connection.execute(
+            insert(LETTERS), [{"id": "a", **letter, "sent_at": None}, {"id": "b", **letter, "sent_at": at}]
+        )
+        connection.execute(insert(NOTICES), {"alert_id": 1, "kind": "firing", "created_at": at})
+    scrape = Scrape(made.listen)
+    assert (scrape("letters_waiting", channel="mail"), scrape("letters_waiting", channel="log")) == (1, 0)
+    assert 7_100 < (scrape("oldest_letter_seconds") or 0) < 7_300
+    assert scrape("notices_waiting") == 1
+    told = picture(made.health.settings)
+    assert told["unsent"] == {"notices": 1, "letters": {"mail": 1}}
+    text = status_text(told)
+    assert "unsent    1 by mail, 1 alerts that no letter tells yet" in text
+    assert "daemon    ready (idle)" in text
+    told["daemon"] |= {"ready": False, "reasons": [{"reason": "paused", "message": "intake is paused"}]}
+    assert "daemon    not ready: intake is paused" in status_text(told)
 
 
 def test_the_doctor_asks(run: Run, database_url: str, tmp_path: Path) -> None:

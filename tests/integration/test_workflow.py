@@ -1,5 +1,6 @@
 """The daily workflow: its steps, a step that fails, one run at a time, and a run that died."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -7,12 +8,15 @@ import pytest
 from conftest import make_settings
 from support.files import SALES, csv_bytes, drop
 
+from daemon.service import Service
 from daemon.store import Store, runs
 from daemon.workflow import Step, Workflow
+from daemon.workflow import timetable as timetable_module
 from daemon.workflow.daily import daily
 from daemon.workflow.orchestrator import UnderWay
 from daemon.workflow.schedule import next_run
 from daemon.workflow.status import status_of
+from daemon.workflow.timetable import timetable
 
 ROW = "2025-03-01,A,pos,1,2.5,,,,"
 
@@ -81,12 +85,49 @@ def test_a_run_that_died_is_replaced(settings, store):
     ("after", "expected"),
     [
         ("2026-01-10T00:00", "2026-01-10T01:30:00+00:00"),
-        ("2026-03-28T12:00", "2026-03-29T01:30:00+00:00"),  # 02:30 is skipped that day: 03:30 by the new clock
+        (
+            "2026-03-28T12:00",
+            "2026-03-29T01:30:00+00:00",
+        ),  # 02:30 is skipped that day: 03:30 by the new clock
         ("2026-10-24T12:00", "2026-10-25T00:30:00+00:00"),  # 02:30 comes twice: the first one
         ("2026-10-25T00:31", "2026-10-26T01:30:00+00:00"),
     ],
 )
 def test_the_hour_on_days_that_have_23_or_25(tmp_path, after, expected):
-    settings = make_settings(tmp_path, f"sqlite:///{tmp_path}/x.db", timezone="Europe/Berlin", workflow={"at": "02:30"})
+    settings = make_settings(
+        tmp_path, f"sqlite:///{tmp_path}/x.db", timezone="Europe/Berlin", workflow={"at": "02:30"}
+    )
     found = next_run(settings, datetime.fromisoformat(after).replace(tzinfo=UTC))
     assert found.astimezone(UTC).isoformat() == expected
+
+
+def test_it_runs_by_itself_also_after_a_reload(settings, store, monkeypatch):
+    """When ``next_run`` says so, by the settings in force; a file that arrives is waited for."""
+    asked = []
+
+    def soon(given, after):
+        asked.append(given.workflow.at)
+        return after + timedelta(seconds=0.3) if given.workflow.at == "03:00" and len(asked) < 4 else None
+
+    monkeypatch.setattr(timetable_module, "next_run", soon)
+    service = Service(settings, store)
+    service.vitals.waiting = 1
+    with timetable(service):
+        assert store.ask(runs.newest) == []
+        at_three = settings.workflow.model_copy(update={"at": "03:00"})
+        service.settings = settings.model_copy(update={"workflow": at_three})
+        service.on_reload(service.settings)
+        until(lambda: store.ask(runs.newest))
+        service.vitals.waiting = 0
+        until(lambda: store.ask(runs.newest)[0]["status"] == "ok")
+    service.close()
+    assert asked[0] == "02:00"
+    (run,) = store.ask(partial(runs.newest, most=9))
+    assert run["steps"][0]["name"] == "drain"
+
+
+def until(is_so, seconds=30):
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -240,6 +240,7 @@ def test_a_group_begins_with_a_table_and_ends_somewhere() -> None:
     assert "\nwarning  sales 2026-01-03  alert 30\n… and 50 more: stockgrip alerts list\n" in letter.text
     assert len(letter.parts) == 10
     assert letter.text.count("The first rejects:") == 1, "they are of one delivery"
+    assert "nowrap" not in html_of(letter), "a long scope must not push the third column out"
 
 
 @pytest.mark.parametrize("kind", ["alerts", "resolved", "digest", "summary", "test", "intake_paused"])

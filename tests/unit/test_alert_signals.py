@@ -44,6 +44,9 @@ def test_a_summary_names_figures_and_what_is_missing() -> None:
         " location 083, location 084 and 15 more"
     )
     assert json.loads(json.dumps(dict(signal.details)))["value"] == 0.8
+    well = signal_of(completeness_of(0.96), "sales", 7)
+    assert well is not None
+    assert well.summary == "96.0 % of what was expected came"
 
 
 @pytest.mark.parametrize("share", [0.8999, 0.89999, 0.9, 0.29])

@@ -310,7 +310,7 @@ def test_the_apis_examples_run(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 def test_the_unit_file_is_sound(tmp_path: Path) -> None:
     unit = (ROOT / "deploy" / "stockgrip.service").read_text("utf-8")
-    assert re.search(r"^ExecStart=/opt/stockgrip/.venv/bin/stockgrip --config \S+ run$", unit, re.MULTILINE)
+    assert re.search(r"^ExecStart=/opt/stockgrip/current/bin/stockgrip --config \S+ run$", unit, re.MULTILINE)
     # the program is not installed here; anything else that is wrong is said
     unit = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit, flags=re.MULTILINE)
     (tmp_path / "stockgrip.service").write_text(unit)
