@@ -155,7 +155,7 @@ def _untold(unsent: Mapping[str, Any] | None) -> Iterator[str]:
     found = unsent or {"notices": 0, "letters": {}}
     parts = [f"{count:,} by {channel}" for channel, count in sorted(found["letters"].items())]
     if found["notices"]:
-        parts.append(f"{found['notices']:,} alerts that no letter tells yet")
+        parts.append(f"{found['notices']:,} without a letter yet")
     if parts:
         yield f"unsent    {', '.join(parts)}"
 

@@ -80,7 +80,7 @@ def picture(settings: Settings) -> dict[str, Any]:
         ],
         "due": told and {"products": told.due.products, "days": told.due.days},
         "firing": told and told.firing,
-        "unsent": told and {"notices": told.notices, "letters": told.letters},
+        "unsent": told and {"notices": told.notices, "letters": _by_channels_in_use(told, settings)},
         "daemon": asked(settings.health.listen),
     }
 
@@ -101,6 +101,11 @@ def _count(store: Store, folders: Folders) -> Counter[str] | None:
         return Counter(row["file_type"] or NO_FEED for row in in_errors(store, folders))
     except OSError:
         return None
+
+
+def _by_channels_in_use(told: Figures, settings: Settings) -> dict[str, int]:
+    """What a channel that is switched off has not sent waits for nobody."""
+    return {name: count for name, count in told.letters.items() if name in settings.alerts.channels}
 
 
 def _look(inbox: Inbox) -> str | None:

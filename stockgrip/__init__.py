@@ -18,6 +18,7 @@ from stockgrip.pipeline import CSVIngestionPipeline
 from stockgrip.quality import DataQualityMonitor, QualityReport, QualityResult
 from stockgrip.results import DrainResult, FileResult, RowError, Validation
 from stockgrip.validator import CSVValidator
+from stockgrip.workflow import WorkflowOrchestrator
 
 __all__ = [
     "CSVIngestionPipeline",
@@ -34,6 +35,7 @@ __all__ = [
     "Settings",
     "TransientError",
     "Validation",
+    "WorkflowOrchestrator",
     "create_database",
     "get_session",
     "load_settings",

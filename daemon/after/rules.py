@@ -15,7 +15,7 @@ from daemon.store import product_days, rule_days
 from daemon.store.quality import Transaction
 from handlers.features import History
 from handlers.features.history import Days, Floats, Ints
-from handlers.quality.consistency import MOST_NAMED, rate
+from handlers.quality.consistency import MOST_NAMED, Rule, rate
 from handlers.quality.product_days import DAYS, RULES, verdicts
 from handlers.quality.result import Result, Thresholds
 
@@ -50,8 +50,10 @@ def note(connection: Transaction, history: History, since: Days) -> None:
     days = int(new.max(initial=0))
     if not days:
         return
-    told = product_days.transit_told(connection, history.as_of, days, DAYS)
-    found = verdicts(history, days, _competitor(connection, history, new), told)
+    everywhere = np.ones(
+        days, np.bool_
+    )  # whether a sender fills in_transit may change: it is asked when a day is counted
+    found = verdicts(history, days, _competitor(connection, history, new), everywhere)
     parts = []
     for age in range(days):
         places = np.flatnonzero(new > age)
@@ -83,6 +85,11 @@ def _competitor(connection: Transaction, history: History, new: Ints) -> Floats:
     return prices
 
 
+def _tells_transit(connection: Transaction, day: date) -> bool:
+    """Whether anything of the feed was in transit in the weeks before a day."""
+    return bool(product_days.transit_told(connection, day, 1, DAYS)[0])
+
+
 def results(connection: Transaction, day: date, thresholds: Thresholds) -> list[tuple[str, Result]]:
     """The rates of a day, each with the feed it is about.
 
@@ -95,6 +102,8 @@ def results(connection: Transaction, day: date, thresholds: Thresholds) -> list[
         bit = 1 << at
         evaluated = sum(count for judged, _, count in counts if judged & bit)
         violating = sum(count for _, broken, count in counts if broken & bit)
+        if rule is Rule.STOCK_BALANCE and evaluated and not _tells_transit(connection, day):
+            evaluated = violating = 0
         named = rule_days.breaking(connection, day, bit, MOST_NAMED) if violating else ()
         result = rate(rule, day, evaluated, violating, named, thresholds)
         if evaluated or (feed, result.scope) in said:

@@ -6,6 +6,7 @@ once, at the end, so that the work is proportional to the rows that came and wen
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -143,6 +144,7 @@ class Changes:
         """
         connection, manners, touched = self.connection, self.manners, self._touched
         totals.prepare(connection, manners)
+        told: list[date] = []
         match self.feed.daily:
             case Additive() as daily if self._sums:
                 sums = daily.merged(self._sums)
@@ -153,9 +155,13 @@ class Changes:
                 totals.note(connection, self.feed, daily, touched, sign=-1)
                 aggregates.summarise_again(connection, manners, self.feed, daily, touched)
                 totals.note(connection, self.feed, daily, touched, sign=1)
+                if daily.totals.in_transit:
+                    told = totals.told_anew(connection, self.feed)
+                totals.settle(connection, self.feed)
         if self.feed.daily is not None:  # a catalogue may have products that nobody has seen
             aggregates.note_products(connection, touched, rows_went=self._rows_went)
         due.mark(connection, self.feed, touched, delivery_id)
+        due.mark_after(connection, self.feed, told, delivery_id)
 
     # ---- keys
 

@@ -1,9 +1,16 @@
 """What is to follow from a delivery: marked in its transaction, so that no crash forgets it."""
 
+from collections.abc import Sequence
+from datetime import date, timedelta
+
 from sqlalchemy import Connection
 
 from handlers.feed import Feed
+from handlers.quality.product_days import DAYS
 from handlers.quality.result import Metric
+
+_TRANSIT_DAYS = DAYS + 1  # before a day that tell whether its sender fills the column
+_LAST = date.max - timedelta(days=_TRANSIT_DAYS)
 
 
 def mark(connection: Connection, feed: Feed, touched: str, delivery_id: int) -> None:
@@ -36,6 +43,25 @@ def mark(connection: Connection, feed: Feed, touched: str, delivery_id: int) -> 
             f"INSERT INTO due_days (feed, day, delivery_id) SELECT '{feed.name}', '{day}', {delivery_id}"
             f" WHERE EXISTS ({has_data}) OR EXISTS ({was_judged}) ON CONFLICT (feed, day) DO NOTHING"
         )
+
+
+def mark_after(connection: Connection, feed: Feed, told: Sequence[date], delivery_id: int) -> None:
+    """Marks the days whose balance of stock is judged by what was in transit on some days before.
+
+    Args:
+        connection: of the transaction.
+        feed: whose rows came or went.
+        told: days on which something is in transit now and was not, or the other way round.
+        delivery_id: what came or went.
+    """
+    if not told:
+        return
+    after = {day + timedelta(days=n + 1) for day in told if day < _LAST for n in range(_TRANSIT_DAYS)}
+    days = ", ".join(f"'{day}'" for day in sorted(after))
+    connection.exec_driver_sql(
+        f"INSERT INTO due_days (feed, day, delivery_id) SELECT feed, day, {delivery_id} FROM scope_daily"
+        f" WHERE feed = '{feed.name}' AND scope = '' AND day IN ({days}) ON CONFLICT (feed, day) DO NOTHING"
+    )
 
 
 def _day_of_its_name(connection: Connection, delivery_id: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -97,7 +98,10 @@ def note(connection: Connection, feed: Feed, daily: Snapshot, touched: str, *, s
     """Notes the rows of a snapshot aggregate that are about to go (-1), or that came in their place (+1)."""
     totals = daily.totals
     own = ", ".join((*without_day(daily.keys), "day"))
-    value, rows = totals.value_e4 or totals.in_transit or "0", f"SUM({totals.rows})" if totals.rows else "COUNT(*)"
+    value, rows = (
+        totals.value_e4 or totals.in_transit or "0",
+        f"SUM({totals.rows})" if totals.rows else "COUNT(*)",
+    )
     for columns in _choices(totals):
         scope = " || '|' || ".join(f"'{name}:' || {_escaped_sql(name)}" for name in columns) or "''"
         insert = (
@@ -107,8 +111,16 @@ def note(connection: Connection, feed: Feed, daily: Snapshot, touched: str, *, s
             f" GROUP BY {', '.join(('day', *columns))}"
         )
         connection.execute(text(insert))  # as text: a driver would take its % for a parameter
-    if sign > 0:
-        settle(connection, feed)
+
+
+def told_anew(connection: Connection, feed: Feed) -> list[date]:
+    """Days on which something is in transit, by the noted parts, and nothing was before; or the other way round."""
+    rows = connection.exec_driver_sql(
+        f"SELECT p.day FROM (SELECT day, SUM(value_e4) AS came FROM {_PARTS} WHERE scope = '' GROUP BY day) p"
+        f" LEFT JOIN scope_daily o ON o.feed = '{feed.name}' AND o.day = p.day AND o.scope = ''"
+        " WHERE (COALESCE(o.value_e4, 0) > 0) <> (COALESCE(o.value_e4, 0) + p.came > 0)"
+    )
+    return [row[0] if isinstance(row[0], date) else date.fromisoformat(row[0]) for row in rows]
 
 
 def settle(connection: Connection, feed: Feed) -> None:

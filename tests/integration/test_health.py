@@ -353,7 +353,7 @@ def test_letters_that_wait(run: Run, database_url: str, store: Store) -> None:
     told = picture(made.health.settings)
     assert told["unsent"] == {"notices": 1, "letters": {"mail": 1}}
     text = status_text(told)
-    assert "unsent    1 by mail, 1 alerts that no letter tells yet" in text
+    assert "unsent    1 by mail, 1 without a letter yet" in text
     assert "daemon    ready (idle)" in text
     told["daemon"] |= {"ready": False, "reasons": [{"reason": "paused", "message": "intake is paused"}]}
     assert "daemon    not ready: intake is paused" in status_text(told)

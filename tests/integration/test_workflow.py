@@ -17,6 +17,7 @@ from daemon.workflow.orchestrator import UnderWay
 from daemon.workflow.schedule import next_run
 from daemon.workflow.status import status_of
 from daemon.workflow.timetable import timetable
+from stockgrip import WorkflowOrchestrator
 
 ROW = "2025-03-01,A,pos,1,2.5,,,,"
 
@@ -73,7 +74,7 @@ def test_one_run_at_a_time(settings, store):
 def test_a_run_that_died_is_replaced(settings, store):
     long_ago = datetime.now(UTC) - timedelta(minutes=6)
     begin = partial(runs.begin, day=long_ago.date(), host="elsewhere", dead_before=long_ago - timedelta(1))
-    number, _ = store.change(partial(begin, at=long_ago))
+    store.change(partial(begin, at=long_ago))
     assert Workflow(settings, store, []).run()["status"] == "ok"
     assert [run["status"] for run in store.ask(partial(runs.newest, most=2))] == ["ok", "died"]
     store.change(partial(begin, at=datetime.now(UTC)))
@@ -124,6 +125,17 @@ def test_it_runs_by_itself_also_after_a_reload(settings, store, monkeypatch):
     assert asked[0] == "02:00"
     (run,) = store.ask(partial(runs.newest, most=9))
     assert run["steps"][0]["name"] == "drain"
+
+
+def test_from_python(settings, store):
+    with WorkflowOrchestrator(settings) as workflow:
+        assert workflow.get_workflow_status()["last_run"] is None
+        assert workflow.schedule_daily_workflow("04:15")["next_run"].endswith("T04:15:00+00:00")
+        done = workflow.run_daily_workflow()
+        assert done["status"] == "ok"
+        assert workflow.get_workflow_status()["last_run"]["id"] == done["id"]
+        with pytest.raises(ValueError, match="time of day"):
+            workflow.schedule_daily_workflow("25:00")
 
 
 def until(is_so, seconds=30):
