@@ -56,9 +56,10 @@ class Event(StrEnum):
 
     # A delivery, in the order of its way
     DELIVERY_SEEN = "delivery_seen", "debug", "A candidate stands in the inbox.", "size_bytes", "how"
-    DELIVERY_WAITING = "delivery_waiting", "info", "A file is not taken yet (reason: open_for_writing, no_final_newline, nul_tail, fewer_rows_than_usual, manifest_unfinished, no_marker, no_manifest, no_rename, name_taken); said once for each file and reason.", "reason", "size_bytes"
+    DELIVERY_WAITING = "delivery_waiting", "info", "A file is not taken yet (reason: open_for_writing, no_final_newline, nul_tail, fewer_rows_than_usual, manifest_unfinished, no_marker, no_manifest, no_rename, broken_off, name_taken); said once for each file and reason.", "reason", "size_bytes"
     DELIVERY_UNREADABLE = "delivery_unreadable", "error", "The daemon may not read a file in the inbox, or its manifest: it stays there untouched, and is taken as soon as it can be read; said once.", "path", "mode", "uid", "gid", "remedy"
     ENTRY_IGNORED = "entry_ignored", "warning", "Something that is no regular file (symlink, fifo, folder, device) stands in the inbox and is left alone.", "kind"
+    SFTP_LOG_FAILED = "sftp_log_failed", "warning", "What sshd says of uploads (settle.sftp_log) cannot be read; uploads are judged by the files alone meanwhile; said once.", "path", "error", "remedy"
     COMPANION_ALONE = "companion_alone", "warning", "A marker or manifest lies in the inbox without its file; said once.", "belongs_to", "waited_seconds", "remedy"
     DELIVERY_CLAIMED = "delivery_claimed", "debug", "The file was renamed into .work/ and is ours.", "size_bytes"
     DELIVERY_RELEASED = "delivery_released", "warning", "A claimed file was put back into the inbox, untouched.", "reason"

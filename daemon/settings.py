@@ -161,6 +161,11 @@ class SettleSettings(_Section):
         le=86_400,
         description="How often a file is made and removed to see that events arrive; 0 is never",
     )
+    sftp_log: Path | None = Field(
+        default=None,
+        description="File in which a syslog daemon keeps what `internal-sftp -l INFO` or `-l VERBOSE` says: an upload that broke off "
+        "is known by it, and not taken; null does without",
+    )
     temporary_names: tuple[str, ...] = Field(
         default=(
             *(".*", "*.filepart", "*.part", "*.partial", "*.tmp", "*.temp", "*.writing", "*.crdownload"),

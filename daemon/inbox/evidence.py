@@ -22,6 +22,7 @@ Waiting: TypeAlias = Literal[
     "no_manifest",
     "no_rename",
     "unreadable",
+    "broken_off",
 ]
 UP_TO_THE_SENDER: dict[Evidence, Waiting] = {
     "marker": "no_marker",
@@ -32,7 +33,7 @@ UP_TO_THE_SENDER: dict[Evidence, Waiting] = {
 GRACED = frozenset(
     {"no_final_newline", "nul_tail", "fewer_rows_than_usual", "manifest_unfinished", "unreadable"}
 )
-HELD = frozenset({*UP_TO_THE_SENDER.values(), "unreadable"})
+HELD = frozenset({*UP_TO_THE_SENDER.values(), "unreadable", "broken_off"})
 
 
 @dataclass(frozen=True, slots=True)

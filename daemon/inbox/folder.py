@@ -32,6 +32,7 @@ from daemon.inbox.evidence import (
 )
 from daemon.inbox.probe import has_lines, has_writer, open_to_look, tail_of
 from daemon.inbox.renames import Renames
+from daemon.inbox.sftp_log import SftpLog
 from daemon.logs import display_name, emit
 from daemon.outcomes import Arrival
 from daemon.settings import CompleteWhen, Evidence, Settings, SettleSettings
@@ -61,6 +62,7 @@ class _Seen:
     seen_at: datetime
     looks: int = 1
     renamed: bool = False
+    broken_off: bool = False
     said: dict[Waiting, None] = field(default_factory=dict)
     why: Waiting | None = None
     rule: CompleteWhen | None = None
@@ -88,8 +90,11 @@ class Inbox:
     _beside: Beside = field(init=False)
     _renames: Renames = field(init=False)
     _expected: Expectations = field(init=False)
+    _sftp_log: SftpLog | None = field(init=False)
 
     def __post_init__(self) -> None:
+        log = self.settle.sftp_log
+        self._sftp_log = SftpLog(log, self.folder.name) if log else None
         self._beside = Beside(self.folder, self.settle, self.clock)
         self._renames = Renames(self.folder)
         self._expected = self.expected or Expectations(Settings(settle=self.settle))
@@ -177,6 +182,8 @@ class Inbox:
 
     def ready(self) -> list[str]:
         """The complete files, in the order in which they came."""
+        if self._sftp_log is not None:
+            self._note_broken_off(self._sftp_log.broken_off())
         now = self.clock()
         complete = [name for name, seen in self._seen.items() if self._is_complete(name, seen, now)]
         return sorted(complete, key=lambda name: (self._seen[name].stamp[4], name))
@@ -226,8 +233,18 @@ class Inbox:
             # the removal of another link, or a chmod, changes nothing of how it came
             same = seen.stamp[:4] == fresh[:4]
             renamed = seen.renamed if same else self._renames.had_another_name(name, status)
-            self._seen[name] = _Seen(fresh, now, seen.seen_at, renamed=renamed, said=seen.said)
+            broken_off = seen.broken_off and same
+            self._seen[name] = _Seen(
+                fresh, now, seen.seen_at, renamed=renamed, broken_off=broken_off, said=seen.said
+            )
         self._renames.note(name, status)
+
+    def _note_broken_off(self, names: Iterable[str]) -> None:
+        """Notes cut files, as they are now: the log's line came after the last byte. A change makes them others."""
+        for name in names:
+            self._look(name)
+            if name in self._seen:
+                self._seen[name].broken_off = True
 
     # ---- judging
 
@@ -274,6 +291,8 @@ class Inbox:
 
     def _why_not(self, name: str, seen: _Seen, age: float) -> Waiting | None:
         """What a file lacks; if nothing, ``seen.evidence`` tells why it is complete."""
+        if seen.broken_off:
+            return "broken_off"
         rule = seen.rule = seen.rule or self._expected.rule(name)
         aged = age >= self.settle.quiet_seconds
         quiet = aged and seen.looks >= 2  # noqa: PLR2004

@@ -152,9 +152,9 @@ class Changes:
                 totals.add(connection, manners, self.feed, daily, sums)
                 totals.add_hours(connection, manners, self.feed, self._hours)
             case Snapshot() as daily:
-                totals.note(connection, self.feed, daily, touched, sign=-1)
+                totals.note(connection, daily, touched, sign=-1)
                 aggregates.summarise_again(connection, manners, self.feed, daily, touched)
-                totals.note(connection, self.feed, daily, touched, sign=1)
+                totals.note(connection, daily, touched, sign=1)
                 if daily.totals.in_transit:
                     told = totals.told_anew(connection, self.feed)
                 totals.settle(connection, self.feed)

@@ -94,7 +94,7 @@ def add(connection: Connection, manners: Manners, feed: Feed, daily: Additive, s
     settle(connection, feed)
 
 
-def note(connection: Connection, feed: Feed, daily: Snapshot, touched: str, *, sign: int) -> None:
+def note(connection: Connection, daily: Snapshot, touched: str, *, sign: int) -> None:
     """Notes the rows of a snapshot aggregate that are about to go (-1), or that came in their place (+1)."""
     totals = daily.totals
     own = ", ".join((*without_day(daily.keys), "day"))

@@ -3,7 +3,6 @@
 A run that the end of the daemon cuts off has died, and is replaced by the next one: every step is safe to do again.
 """
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +44,6 @@ def timetable(service: Service) -> Iterator[None]:
     Args:
         service: the daemon; its settings decide, also after a reload.
     """
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # we say ourselves what is done
     scheduler = BackgroundScheduler(daemon=True)
     stop = threading.Event()
 

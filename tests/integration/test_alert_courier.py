@@ -30,6 +30,7 @@ from daemon.alerts.pause import PauseWatch
 from daemon.doctor.finding import examined
 from daemon.doctor.mail import CHECKS
 from daemon.doctor.site import Site
+from daemon.status import picture
 from daemon.store import Store
 from daemon.store.alerts import apply
 from daemon.store.letters import unsent
@@ -220,6 +221,8 @@ def test_a_dead_channel_silences_no_other_and_one_that_is_switched_off_is_forgot
         assert [row["channel"] for row in at.waiting()] == ["mail"], "not the repeats of what it owes"
         alerts = at.settings.alerts.model_copy(update={"mail": MailSettings()})
         at.courier.settings = at.settings.model_copy(update={"alerts": alerts})
+        unsent = [picture(settings)["unsent"]["letters"] for settings in (at.settings, at.courier.settings)]
+        assert unsent == [{"mail": 1}, {}]
         at.courier._repeats_at = 0
         at.round(25 * 3600)
         assert at.waiting() == []

@@ -144,6 +144,23 @@ def test_of_a_day_that_is_taken_out_nothing_holds_any_more(service):
     assert said() == {("accuracy", ""): "skipped", ("consistency", "rule:unit_price"): "skipped"}
 
 
+def test_what_is_on_its_way_is_told_by_any_product_also_late(service):
+    """More stock than came and none on its way is only wrong where the sender ever says what is."""
+    made = service()
+
+    def stock(number, product, level, transit=0):
+        return csv_bytes(INVENTORY, [f"{day(number)},{product},s1,{level},,{transit},,"])
+
+    for number, level in enumerate((5, 9)):
+        load(made, **{f"inventory_data_{day(number):%Y%m%d}_a": stock(number, "A", level)})
+    assert rates(made, "stock_balance") == {}
+    load(made, **{f"inventory_data_{day(0):%Y%m%d}_b": stock(0, "B", 5, transit=1)})
+    assert rates(made, "stock_balance")[day(1)][1]["violating_keys"] == ["A"]
+    unload(made, f"inventory_data_{day(0):%Y%m%d}_b")
+    assert rates(made, "stock_balance")[day(1)][0] == "skipped"
+    assert firing(made) == set()
+
+
 def test_what_can_be_judged_no_more_is_not_known(service):
     """What broke the rule is corrected when its day is long past; what another sender said of it stays."""
     made = service()
