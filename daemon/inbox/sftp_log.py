@@ -25,6 +25,7 @@ _SAYS = re.compile(
 )
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 _MOST = 4 << 20  # bytes read at once; what is beyond is read at the next look
+_LONGEST = 1 << 16  # bytes of a line
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _REMEDY = "let the daemon's user read the file, see docs/senders.md; meanwhile uploads are judged by the files alone"
 
@@ -64,7 +65,7 @@ class SftpLog:
             self._fd = None
 
     def _read(self) -> None:
-        there = os.stat(self.path)
+        there = self.path.stat()
         if self._fd is not None:
             self._follow(self._fd)
             here = os.fstat(self._fd)
@@ -83,7 +84,8 @@ class SftpLog:
             self._begun = True
 
     def _follow(self, fd: int) -> None:
-        *lines, self._rest = (self._rest + os.read(fd, _MOST)).split(b"\n")
+        *lines, rest = (self._rest + os.read(fd, _MOST)).split(b"\n")
+        self._rest = rest[-_LONGEST:]
         for line in lines:
             self._take(line)
 
