@@ -99,11 +99,6 @@ class Inbox:
         self._renames = Renames(self.folder)
         self._expected = self.expected or Expectations(Settings(settle=self.settle))
 
-    def close(self) -> None:
-        """Lets go of what it has open."""
-        if self._sftp_log is not None:
-            self._sftp_log.close()
-
     # ---- looking
 
     def scan(self) -> None:

@@ -8,7 +8,7 @@ A name in them is its sender's, so that it may hold anything but the end of a li
 mark is the server's own.
 """
 
-import contextlib
+import errno
 import os
 import re
 import stat
@@ -32,7 +32,7 @@ _REMEDY = "let the daemon's user read the file, see docs/senders.md; meanwhile u
 
 @dataclass(slots=True)
 class SftpLog:
-    """Follows a log, from its end at the first look on; when it is rotated, into the new one.
+    """Follows a log, from its end at the first look on; when it is rotated, with the beginning of the new one.
 
     Attributes:
         path: of the log.
@@ -41,8 +41,8 @@ class SftpLog:
 
     path: Path
     folder: str
-    _fd: int | None = None
-    _begun: bool = False
+    _inode: tuple[int, int] | None = None
+    _offset: int = 0
     _rest: bytes = b""
     _said: str = ""
     _cut: set[bytes] = field(default_factory=set)
@@ -58,33 +58,23 @@ class SftpLog:
             self._said = ""
         return {os.fsdecode(name) for name in self._cut}
 
-    def close(self) -> None:
-        """Lets go of the file."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
     def _read(self) -> None:
-        there = self.path.stat()
-        if self._fd is not None:
-            self._follow(self._fd)
-            here = os.fstat(self._fd)
-            if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
-                if there.st_size < os.lseek(self._fd, 0, os.SEEK_CUR):  # cut to nothing in its place
-                    os.lseek(self._fd, 0, os.SEEK_SET)
-                return
-            self.close()
-        if not stat.S_ISREG(there.st_mode):
-            raise OSError(0, "it is no regular file")
-        self._fd, self._rest = os.open(self.path, _FLAGS), b""
-        if self._begun:
-            self._follow(self._fd)
-        else:
-            os.lseek(self._fd, 0, os.SEEK_END)  # what is older speaks of files that may be others by now
-            self._begun = True
-
-    def _follow(self, fd: int) -> None:
-        *lines, rest = (self._rest + os.read(fd, _MOST)).split(b"\n")
+        fd = os.open(self.path, _FLAGS)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file")
+            inode = (status.st_dev, status.st_ino)
+            if self._inode is None:
+                self._offset = status.st_size  # what is older speaks of files that may be others by now
+            elif self._inode != inode or status.st_size < self._offset:
+                self._offset, self._rest = 0, b""
+            self._inode = inode
+            new = os.pread(fd, _MOST, self._offset)
+        finally:
+            os.close(fd)
+        self._offset += len(new)
+        *lines, rest = (self._rest + new).split(b"\n")
         self._rest = rest[-_LONGEST:]
         for line in lines:
             self._take(line)
@@ -107,5 +97,3 @@ class SftpLog:
         if self._said != error:
             self._said = error
             emit(Event.SFTP_LOG_FAILED, path=display_name(self.path), error=error, remedy=_REMEDY)
-        with contextlib.suppress(OSError):
-            self.close()

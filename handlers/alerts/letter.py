@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from handlers.alerts.rules import Rule
+from handlers.alerts.words import scope_words
 
 SUBJECT = 120  # characters
 COLUMNS = 78
@@ -150,15 +151,10 @@ def _feeds(alerts: Sequence[Mapping[str, Any]]) -> str:
 
 def _where(alert: Mapping[str, Any]) -> str:
     """Feed, day and scope; a file's name stands in the summary."""
-    scope = "" if alert["scope"].startswith(("file:", "delivery:")) else _scope(alert["scope"])
+    scope = "" if alert["scope"].startswith(("file:", "delivery:")) else scope_words(alert["scope"], ", ")
     return " ".join(
         filter(None, (alert["feed"] or ("no feed" if alert["id"] else "stockgrip"), alert["day"], scope))
     )
-
-
-def _scope(scope: str) -> str:
-    """``measure:revenue|channel:pos`` as a person says it: ``revenue, channel pos``."""
-    return ", ".join(part.removeprefix("measure:").replace(":", " ", 1) for part in scope.split("|"))
 
 
 def _row(alert: Mapping[str, Any]) -> tuple[str, str, str]:

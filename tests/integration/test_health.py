@@ -25,7 +25,7 @@ from daemon import logs
 from daemon.doctor import Site, health, is_well
 from daemon.doctor.finding import examined
 from daemon.events import Event
-from daemon.health import Health, server
+from daemon.health import Health, server, state
 from daemon.health.gauges import GAUGES
 from daemon.health.metrics import COUNTERS, Metric
 from daemon.health.state import Cause
@@ -187,6 +187,17 @@ def test_reasons_not_to_be_ready(run: Run, database_url: str) -> None:
     vitals.phase = Phase.IDLE
     logs.emit(Event.DELIVERY_DUPLICATE, feed="sales", first_delivery=1, sha256="0")
     assert made.reasons() == [], "it has brought files to their end since"
+
+
+def test_little_room(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run(database_url)
+    scrape = Scrape(made.listen)
+    assert (
+        0 < (scrape("disk_free_bytes", folder="data") or 0) < (scrape("disk_size_bytes", folder="data") or 0)
+    )
+    monkeypatch.setattr(state, "LEAST_BYTES", 1 << 60)
+    assert set(made.reasons()) == {"disk"}
+    assert "MiB are free for the data folder" in get(made.listen, "/readyz")[1]
 
 
 def test_tables_of_another_release(run: Run, database_url: str, store: Store) -> None:
