@@ -90,7 +90,8 @@ class Carrier:
             return take()
         try:
             return take()
-        except TransientError:
+        except TransientError as error:
+            emit(Event.STEP_RETRIED, step="claim", attempt=1, wait_seconds=0.0, error=str(error))
             claim = self.patience.when_well(take)
             self.left_behind |= claim is None  # it is gone, or could not be put back when its claim failed
             return claim

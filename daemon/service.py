@@ -200,7 +200,7 @@ class Service:
             look_at = time.monotonic() + self._until_look(watcher, last_scan)
             self._follow_up(look_at)
             self._note(watcher)
-            self.heart.wait(self.wake, look_at - time.monotonic(), Phase.IDLE)
+            self.heart.wait(self.wake, min(look_at - time.monotonic(), self.after.next_try()), Phase.IDLE)
             self.wake.clear()
             self.inbox.look(watcher.hints(), watcher.renamed())
             self.inbox.look(list(self.inbox.waiting))

@@ -7,7 +7,7 @@ from typing import Any
 from daemon.errors import DatabaseUnavailable
 from daemon.files import Folders
 from daemon.health.ask import asked
-from daemon.health.known import day_began
+from daemon.health.known import scope_of
 from daemon.inbox import Inbox
 from daemon.inbox.access import closed, reader_of
 from daemon.logs import display_name
@@ -47,8 +47,7 @@ def picture(settings: Settings) -> dict[str, Any]:
     try:
         store = Store.look(settings.database_url, busy_timeout_seconds=2)
         database["made"] = store.is_made
-        today, judged = day_began(settings), settings.quality.enabled
-        told = store.ask(lambda connection: figures(connection, today, judged=judged))
+        told = store.ask(lambda connection: figures(connection, scope_of(settings)))
         known = {row["feed"] or NO_FEED: row for row in told.feeds}
         refused = _count(store, folders)
         store.close()
@@ -80,7 +79,7 @@ def picture(settings: Settings) -> dict[str, Any]:
         ],
         "due": told and {"products": told.due.products, "days": told.due.days},
         "firing": told and told.firing,
-        "unsent": told and {"notices": told.notices, "letters": _by_channels_in_use(told, settings)},
+        "unsent": told and {"notices": told.notices, "letters": told.letters},
         "daemon": asked(settings.health.listen),
     }
 
@@ -101,11 +100,6 @@ def _count(store: Store, folders: Folders) -> Counter[str] | None:
         return Counter(row["file_type"] or NO_FEED for row in in_errors(store, folders))
     except OSError:
         return None
-
-
-def _by_channels_in_use(told: Figures, settings: Settings) -> dict[str, int]:
-    """What a channel that is switched off has not sent waits for nobody."""
-    return {name: count for name, count in told.letters.items() if name in settings.alerts.channels}
 
 
 def _look(inbox: Inbox) -> str | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from daemon.alert_settings import is_loopback
 from daemon.doctor.finding import Check, NotLooked, Remark, fail, ok, warn
 from daemon.doctor.site import Site
-from daemon.health.ask import asked
 from daemon.health_settings import address_of, in_words
 
 AREA = "health"
@@ -26,7 +25,7 @@ def _reach(site: Site) -> Iterator[Remark]:
 
 def _endpoint(site: Site) -> Iterator[Remark]:
     listen = _listen(site)
-    answer = asked(listen) or {}
+    answer = site.answer or {}
     if answer["ready"] is not None:
         yield ok(f"the daemon answers on {listen}")
         return
@@ -47,7 +46,8 @@ def _endpoint(site: Site) -> Iterator[Remark]:
 
 
 def _readiness(site: Site) -> Iterator[Remark]:
-    answer = asked(_listen(site)) or {}
+    _listen(site)
+    answer = site.answer or {}
     if answer["ready"] is None:
         raise NotLooked("not looked at: the daemon does not answer")
     if answer["ready"]:

@@ -172,6 +172,13 @@ class Site:
         inode = self.folders.inbox.stat().st_ino
         return next((w.pid for w in self.processes.watching if inode in w.inodes), None)
 
+    @cached_property
+    def answer(self) -> dict[str, Any] | None:
+        """What the daemon says of itself (see ``daemon.health.ask``); None: there is nowhere to ask."""
+        from daemon.health.ask import asked  # noqa: PLC0415  (most sites have no such place)
+
+        return asked(self.settings.health.listen)
+
     # ---- the database
 
     @cached_property

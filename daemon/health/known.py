@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from daemon.errors import ConfigError, TransientError
 from daemon.settings import SQLITE, Settings
-from daemon.store.figures import Figures, OtherRelease, glance
+from daemon.store.figures import Figures, OtherRelease, Scope, glance
 
 PATIENCE = 2.0  # seconds that who asks waits
 FRESH_SECONDS = 3.0  # for so long an answer is given again,
@@ -63,18 +63,18 @@ class Known:
 SILENT = DatabaseSays(None, f"no answer within {PATIENCE:g} s")
 
 
-def day_began(settings: Settings) -> datetime:
-    """When today began in the business time zone."""
+def scope_of(settings: Settings) -> Scope:
+    """What is told of the database of some settings; today began at midnight of the business time zone."""
     zone = ZoneInfo(settings.timezone)
-    return datetime.combine(datetime.now(zone), midnight(), zone)
+    today = datetime.combine(datetime.now(zone), midnight(), zone)
+    return Scope(today, settings.quality.enabled, tuple(settings.alerts.channels))
 
 
 def ask_database(settings: Settings, seconds: float = PATIENCE) -> DatabaseSays:
     """Asks the database; no error leaves it."""
     begun = time.monotonic()
-    judged = settings.quality.enabled
     try:
-        figures = glance(settings.database_url, day_began(settings), judged=judged, seconds=seconds)
+        figures = glance(settings.database_url, scope_of(settings), seconds)
     except OtherRelease as error:
         return DatabaseSays(None, str(error), other_release=True, seconds=time.monotonic() - begun)
     except (TransientError, ConfigError) as error:

@@ -141,7 +141,11 @@ def _is_complete(quality: Mapping[str, Any]) -> bool | None:
         for metric in feed["metrics"]
         if metric["metric"] == "completeness"
     ]
-    return {"pass": True, "warning": False, "fail": False, "pending": False}.get(*statuses, None) if statuses else None
+    return (
+        {"pass": True, "warning": False, "fail": False, "pending": False}.get(statuses[0])
+        if statuses
+        else None
+    )
 
 
 # ---- files
@@ -158,6 +162,7 @@ def _files(connection: Transaction, day: date, when: store.Span, zone: ZoneInfo)
     feeds = [
         {"feed": feed, **{name: some[name] for name in (*_COUNTS, *_ROWS)}} for feed, some in by_feed.items()
     ]
+    refused = store.refused(connection, day, when, MOST)
     return {
         "feeds": feeds,
         "totals": {name: sum(feed[name] for feed in feeds) for name in (*_COUNTS, *_ROWS)},
@@ -167,7 +172,10 @@ def _files(connection: Transaction, day: date, when: store.Span, zone: ZoneInfo)
             "until": _moment(when.until, zone),
             **_listed(store.others(connection, day, when, MOST), zone),
         },
-        "refused": _listed(store.refused(connection, day, when, MOST), zone, why=True),
+        "refused": {
+            "open": int(refused.rows[0]["open"]) if refused.rows else 0,
+            **_listed(refused, zone, why=True),
+        },
     }
 
 
@@ -205,7 +213,7 @@ def _slot(slot: str | None) -> tuple[str | None, str]:
 
 
 def _missing(judged: Facts) -> dict[str, Any]:
-    """Files that were due: ``late`` ones are still waited for, the others ``missing``."""
+    """Files that were due, those of the day first: ``late`` ones are still waited for, the others ``missing``."""
     found = [
         {
             "feed": feed,
@@ -219,18 +227,16 @@ def _missing(judged: Facts) -> dict[str, Any]:
         for feed in FEEDS
         for each in missing_files(judged, feed)
     ]
-    found.sort(key=lambda each: (each["state"] == "late", each["day"] != judged_day(judged)))
+    day = judged.day.isoformat() if judged.day else ""
+    found.sort(key=lambda each: (str(each["day"]) < day, each["state"] == "late"))
+    of_day = Counter(each["state"] for each in found if str(each["day"]) >= day)
     return {
         "count": len(found),
-        "missing": sum(each["state"] == "missing" for each in found),
-        "late": sum(each["state"] == "late" for each in found),
+        "missing": of_day["missing"],
+        "late": of_day["late"],
+        "of_earlier_days": len(found) - of_day.total(),
         "items": found[:MOST],
     }
-
-
-def judged_day(judged: Facts) -> str | None:
-    """The day that is told about."""
-    return judged.day.isoformat() if judged.day else None
 
 
 # ---- rejects

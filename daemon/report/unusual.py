@@ -73,7 +73,9 @@ def unusual(
 
 def _item(row: Recorded, series: _Series, chart: list[dict[str, Any]]) -> dict[str, Any]:
     counted, expected = row.details.get("counted"), row.details.get("expected")
-    known = isinstance(counted, int | float) and isinstance(expected, int | float) and expected
+    change = None
+    if isinstance(counted, int | float) and isinstance(expected, int | float) and expected:
+        change = counted / expected - 1
     return {
         "feed": row.feed,
         "measure": series.measure,
@@ -83,7 +85,7 @@ def _item(row: Recorded, series: _Series, chart: list[dict[str, Any]]) -> dict[s
         "score": row.value,
         "counted": counted,
         "expected": expected,
-        "change": counted / expected - 1 if known else None,
+        "change": change,
         "holiday": row.details.get("holiday") if isinstance(row.details.get("holiday"), str) else None,
         "days": chart,
     }
@@ -144,7 +146,9 @@ def _read(
 def _chart(terms: Terms, values: Floats, days: Sequence[date]) -> list[dict[str, Any]]:
     """The last weeks, each day with the range that the days before it made usual."""
     weekdays = np.array([each.weekday() for each in days])
-    begun = np.cumsum(np.nan_to_num(values) != 0) > 0  # a shop that was not there yet had no day without sales
+    begun = (
+        np.cumsum(np.nan_to_num(values) != 0) > 0
+    )  # a shop that was not there yet had no day without sales
     past = np.where(begun, values, np.nan)
     use = np.array([each not in terms.closed_days and not terms.holiday(each) for each in days])
     limit = terms.thresholds.anomaly_info
@@ -152,7 +156,10 @@ def _chart(terms: Terms, values: Floats, days: Sequence[date]) -> list[dict[str,
     for n in range(len(days) - SHOWN_DAYS, len(days)):
         before = slice(n - HISTORY, n)
         expected = expect(past[None, before], weekdays[before], int(weekdays[n]), use[before])
-        mean, half = float(expected.mean[0]), float(limit * np.sqrt(expected.dispersion[0] * expected.mean[0]))
+        mean, half = (
+            float(expected.mean[0]),
+            float(limit * np.sqrt(expected.dispersion[0] * expected.mean[0])),
+        )
         if np.isfinite(mean) and abs(values[n] - mean) > 1.5 * half:
             use[n] = False  # what stood out teaches nothing
         found.append(_point(days[n], float(values[n]), mean, half))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, func, select
 
 from daemon.store import rule_days
+from daemon.store.arrivals import fetch
 from daemon.store.bulk import manners_of
 from daemon.store.product_days import WANTED, days_of
 from daemon.store.schema import DELIVERIES
@@ -87,11 +89,12 @@ def due(connection: Connection, most: int) -> list[Due]:
         connection: of the transaction.
         most: rows.
     """
-    rows = connection.exec_driver_sql(
+    rows = fetch(
+        connection,
         "SELECT d.product_id, d.feed, d.since, p.first_seen, w.as_of FROM due_products d"
         " LEFT JOIN products p ON p.product_id = d.product_id"
         " LEFT JOIN feature_windows w ON w.product_id = d.product_id"
-        f" ORDER BY d.product_id, d.feed LIMIT {most}{_unwaiting(connection)}"
+        f" ORDER BY d.product_id, d.feed LIMIT {most}{_unwaiting(connection)}",
     )
     return [
         Due(product, feed, _day(since), _day_or_none(seen), _day_or_none(window))
@@ -259,7 +262,13 @@ def _unwaiting(connection: Connection) -> str:
 
 
 def _day(value: Any) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(value)
+    return value if isinstance(value, date) else _read(value)
+
+
+@lru_cache(maxsize=1_000)
+def _read(text: str) -> date:
+    """A day as SQLite gives it; thousands of rows have the same few."""
+    return date.fromisoformat(text)
 
 
 def _day_or_none(value: Any) -> date | None:

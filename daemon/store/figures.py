@@ -20,6 +20,21 @@ class OtherRelease(DatabaseUnavailable):
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a database is told.
+
+    Attributes:
+        since: from when on rows are counted as those of today.
+        judged: whether the quality of days is judged at all; if not, no day is due.
+        channels: by which letters go out; those of others are withdrawn.
+    """
+
+    since: datetime
+    judged: bool
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What a database says, read in one transaction.
 
@@ -40,25 +55,19 @@ class Figures:
     oldest_letter: datetime | None
 
 
-def figures(connection: Connection, since: datetime, *, judged: bool) -> Figures:
-    """Reads them.
-
-    Args:
-        connection: to read from.
-        since: from when on rows are counted as those of today.
-        judged: whether the quality of days is judged at all; if not, no day is due.
-    """
+def figures(connection: Connection, scope: Scope) -> Figures:
+    """Reads them."""
     due = following.backlog(connection)
     notices = select(func.count()).select_from(NOTICES).where(NOTICES.c.letter_id.is_(None))
     unsent = (
         select(LETTERS.c.channel, func.count(), func.min(LETTERS.c.created_at))
-        .where(LETTERS.c.sent_at.is_(None))
+        .where(LETTERS.c.sent_at.is_(None), LETTERS.c.channel.in_(scope.channels))
         .group_by(LETTERS.c.channel)
     )
     letters = connection.execute(unsent).all()
     return Figures(
-        feeds=ledger.by_feed(connection, since),
-        due=due if judged else replace(due, days=0, days_since=None),
+        feeds=ledger.by_feed(connection, scope.since),
+        due=due if scope.judged else replace(due, days=0, days_since=None),
         firing=following.firing(connection),
         notices=connection.execute(notices).scalar_one(),
         letters={row[0]: row[1] for row in letters},
@@ -66,13 +75,12 @@ def figures(connection: Connection, since: datetime, *, judged: bool) -> Figures
     )
 
 
-def glance(url: str, since: datetime, *, judged: bool, seconds: float) -> Figures:
+def glance(url: str, scope: Scope, seconds: float) -> Figures:
     """The figures of a database, over a connection of its own that neither makes nor changes anything.
 
     Args:
         url: as in the settings.
-        since: as for ``figures``.
-        judged: as for ``figures``.
+        scope: what is told.
         seconds: how long the database may take over one answer.
 
     Raises:
@@ -87,6 +95,6 @@ def glance(url: str, since: datetime, *, judged: bool, seconds: float) -> Figure
             found = version_of(connection)
             if found != HEAD:
                 raise OtherRelease(f"its tables have version {found}, this release works with {HEAD}")
-            return figures(connection, since, judged=judged)
+            return figures(connection, scope)
     finally:
         engine.dispose()

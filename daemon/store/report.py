@@ -150,7 +150,8 @@ def _listed(connection: Connection, its: CTE, most: int) -> Some:
         .exists()
     )
     rank = case({status: n for n, status in enumerate(_BAD)}, value=c.status, else_=len(_BAD))
-    query = select(its, mended.label("mended"), func.count().over().label("of"))
+    open_ = func.sum(case((mended, 0), else_=1)).over().label("open")
+    query = select(its, mended.label("mended"), open_, func.count().over().label("of"))
     return _some(connection, query.order_by(mended, rank, c.file_type, c.file_name, c.id).limit(most))
 
 

@@ -160,6 +160,16 @@ class Campaign:
         sent.seconds = time.monotonic() - ended
         assert len(self._statuses(sent.name)) - before <= 1
 
+    def _broken(self, way: Way, sent: Sent, source: Path) -> None:
+        """Cut off, said so by the server, and resumed long after the grace period."""
+        self._cut_off(way, sent, source)
+        self.daemon.wait_said("delivery_waiting", 20, file=sent.name, reason="broken_off")
+        sent.broken = True  # wherever it was cut
+        self._stays(self.grace + 2 * self.quiet, sent)
+        client = way.start(Job(self.at, self.ports[way.server], source, resumed=True))
+        assert client.wait(60) == 0, "the client that went on failed"
+        sent.seconds = self._seconds_to_load(sent.name)
+
     # ---- pieces of it
 
     @contextlib.contextmanager

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +194,35 @@ Subsystem sftp internal-sftp
         Path("/run/sshd").mkdir(exist_ok=True)
     log = at.folder / f"sshd-{kind}.log"
     yield from _serving([SSHD, "-D", "-f", str(config), "-E", str(log)], port, log)
+
+
+@contextlib.contextmanager
+def syslog(at: Grounds) -> Iterator[Path]:
+    """What a syslog daemon does for the chroot: it listens at its /dev/log, and writes each message into a file."""
+    if not IS_ROOT:
+        pytest.skip("needs root: without a chroot, sshd's messages go to the host's own log")
+    place, log = at.folder / "dev", at.folder / "sftp.log"
+    place.mkdir()
+    log.touch()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(place / "log"))
+        (place / "log").chmod(0o666)
+        listener.settimeout(0.1)
+        ends = threading.Event()
+
+        def write() -> None:
+            with log.open("ab", buffering=0) as file:
+                while not ends.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        file.write(listener.recv(1 << 16) + b"\n")
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            yield log
+        finally:
+            ends.set()
+            thread.join()
 
 
 @contextlib.contextmanager

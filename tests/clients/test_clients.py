@@ -3,6 +3,7 @@
 import contextlib
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +11,8 @@ from e2e.harness import sales, until
 
 from clients import table
 from clients.campaign import ROWS, Campaign, Sent, feed_file
-from clients.servers import IS_ROOT, Grounds, grounds, smbd, sshd
+from clients.line import Line
+from clients.servers import IS_ROOT, Grounds, grounds, smbd, sshd, syslog
 from clients.ways import FAST, WAYS, Job, Way
 
 AT_MOST = 5.0
@@ -175,6 +177,47 @@ def test_without_the_right_to_leases(databases) -> None:
         for sent in Campaign(at, daemon, {"sftp": port}, quiet, grace).run("stalled", ways).values():
             sure(sent)
             assert sent.statuses == ["success"], sent
+
+
+@pytest.mark.faults
+def test_a_line_that_dies_without_a_word(databases) -> None:
+    """The server holds the file open, so it is not taken; removed and sent again, it is another file."""
+    quiet, grace, way = 0.5, 1.0, WAYS[0]
+    with grounds(databases.sqlite) as at, sshd(at, confined=True) as port, Line(port) as line:
+        settle = {"settle__quiet_seconds": quiet, "settle__grace_seconds": grace}
+        daemon = at.place.run(wrap=at.wrap(), **settle)
+        source = at.folder / "sales_data_20250301_dead.csv"
+        source.write_bytes(feed_file("DEAD"))
+        source.chmod(0o640)
+        line.rate = source.stat().st_size // 2
+        client = way.start(Job(at, line.port, source))
+        there = at.place.inbox / source.name
+        until(lambda: there.exists() and there.stat().st_size > source.stat().st_size // 3, 20)
+        line.stalled.set()
+        client.kill()
+        client.wait()
+        daemon.wait_said("delivery_waiting", file=source.name, reason="open_for_writing")
+        time.sleep(grace + 2 * quiet)
+        assert at.place.ledger() == []
+        few = Campaign(at, daemon, {"sftp": port}, quiet, grace)
+        assert _sftp(few, f"rm {at.inbox}/{source.name}") == 0
+        assert way.start(Job(at, port, source)).wait(20) == 0
+        at.place.wait_loaded(source.name, seconds=AT_MOST)
+        assert [row["records_successful"] for row in at.place.ledger()] == [ROWS]
+
+
+@pytest.mark.faults
+def test_what_the_server_says_of_broken_uploads(databases) -> None:
+    """With ``settle.sftp_log`` a cut file is never taken as it is, and once when it is resumed."""
+    quiet, grace = 1.0, 3.0
+    with grounds(databases.sqlite) as at, syslog(at) as log, sshd(at, confined=True) as port:
+        settle = {"settle__quiet_seconds": quiet, "settle__grace_seconds": grace, "settle__sftp_log": log}
+        daemon = at.place.run(wrap=at.wrap(), **settle)
+        ways = [way for way in WAYS if way.server == "sftp" and not way.aside and not way.missing]
+        for sent in Campaign(at, daemon, {"sftp": port}, quiet, grace).run("broken", ways).values():
+            sure(sent)
+            assert sent.statuses == ["success"], sent
+        assert not daemon.said("sftp_log_failed")
 
 
 def test_the_file_that_is_sent_can_be_cut_within_a_line() -> None:

@@ -1,5 +1,6 @@
 """The ways in which files come: a client, how it is called, and what lies in the inbox when it is cut off."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -137,13 +138,16 @@ def _lftp(*settings: str) -> Callable[[Job], Command]:
     return command
 
 
-def _rclone(*options: str) -> Callable[[Job], Command]:
+def _rclone(*, aside: bool) -> Callable[[Job], Command]:
+    """Its `copyto`; aside: under another name, and then its `moveto`, as versions before 1.63 do not do by themselves."""
+
     def command(job: Job) -> Command:
-        remote = (
+        server = (
             f":sftp,host=127.0.0.1,port={job.port},user={job.user},key_file={job.key},"
-            f"shell_type=none,md5sum_command=none,sha1sum_command=none:{job.target}"
+            "shell_type=none,md5sum_command=none,sha1sum_command=none:"
         )
-        config = [
+        rclone = [
+            "rclone",
             "--config",
             str(job.at.folder / "rclone.conf"),
             "--retries",
@@ -151,7 +155,14 @@ def _rclone(*options: str) -> Callable[[Job], Command]:
             "--low-level-retries",
             "1",
         ]
-        return ["rclone", *config, *options, "copyto", str(job.source), remote], ""
+        target = f"{server}{job.target}"
+        if not aside:
+            return [*rclone, "copyto", str(job.source), target], ""
+        both = [
+            [*rclone, "copyto", str(job.source), f"{target}.part"],
+            [*rclone, "moveto", f"{target}.part", target],
+        ]
+        return ["sh", "-c", " && ".join(map(shlex.join, both))], ""
 
     return command
 
@@ -185,6 +196,7 @@ def _smbclient(*lines: str) -> Callable[[Job], Command]:
     return command
 
 
+_RSYNC = ("-tp", "--chmod=F640")
 _SFTP, _PYTHON = ("sftp", "openssh-client"), (sys.executable, "python3")
 WAYS: tuple[Way, ...] = (
     Way("sftp put", "sftp", _SFTP, _sftp("put {source} {target}")),
@@ -209,17 +221,18 @@ WAYS: tuple[Way, ...] = (
     Way("scp -O", "shell", ("scp", "openssh-client"), _scp("-O")),
     Way("lftp put", "sftp", ("lftp", "lftp"), _lftp("xfer:use-temp-file no")),
     Way("lftp put, use-temp-file", "sftp", ("lftp", "lftp"), _lftp("xfer:use-temp-file yes"), aside=True),
-    Way("rclone copyto", "sftp", ("rclone", "rclone"), _rclone()),
-    Way("rsync", "shell", ("rsync", "rsync"), _rsync("-t"), aside=True),
+    Way("rclone copyto", "sftp", ("rclone", "rclone"), _rclone(aside=False)),
+    Way("rclone copyto, moveto", "sftp", ("rclone", "rclone"), _rclone(aside=True), aside=True),
+    Way("rsync", "shell", ("rsync", "rsync"), _rsync(*_RSYNC), aside=True),
     Way(
         "rsync --partial-dir",
         "shell",
         ("rsync", "rsync"),
-        _rsync("-t", "--partial-dir=.rsync-partial"),
+        _rsync(*_RSYNC, "--partial-dir=.rsync-partial"),
         aside=True,
     ),
-    Way("rsync --partial", "shell", ("rsync", "rsync"), _rsync("-t", "--partial")),
-    Way("rsync --inplace", "shell", ("rsync", "rsync"), _rsync("-tp", "--chmod=F640", "--inplace")),
+    Way("rsync --partial", "shell", ("rsync", "rsync"), _rsync(*_RSYNC, "--partial")),
+    Way("rsync --inplace", "shell", ("rsync", "rsync"), _rsync(*_RSYNC, "--inplace")),
     Way("smbclient put", "smb", ("smbclient", "smbclient"), _smbclient("put {source} {name}")),
     Way(
         "smbclient put, rename",

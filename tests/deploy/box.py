@@ -28,7 +28,16 @@ class Box:
     def run(self, *command: str, check: bool = True, timeout: float = 120) -> str:
         """Runs a command inside; what it printed on both streams."""
         done = subprocess.run(
-            ["nsenter", "-t", str(self.leader), "-a", "env", "-i", f"PATH={os.defpath}:/usr/sbin:/sbin", *command],
+            [
+                "nsenter",
+                "-t",
+                str(self.leader),
+                "-a",
+                "env",
+                "-i",
+                f"PATH={os.defpath}:/usr/sbin:/sbin",
+                *command,
+            ],
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -83,7 +92,10 @@ def cannot() -> str | None:
         return "systemd-nspawn is not there (apt-get install systemd-container)"
     for name in _PACKAGES:
         done = subprocess.run(
-            ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}", name], check=False, capture_output=True, text=True
+            ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}", name],
+            check=False,
+            capture_output=True,
+            text=True,
         )
         if not done.stdout.startswith("ii"):
             return f"needs the package {name}, which the container has from this host"
@@ -108,8 +120,20 @@ def booted(wheels: Path) -> Iterator[Box]:
             link.unlink(missing_ok=True)
             link.symlink_to("/dev/null")
         binds = {ROOT: SOURCE, wheels: WHEELS, Path(sys.prefix): VENV}
-        command = ["systemd-nspawn", "--boot", f"--directory={root}", f"--machine=stockgrip-{os.getpid()}", "--private-network"]
-        command += ["--register=no", "--keep-unit", "--link-journal=no", "--resolv-conf=off", "--console=read-only"]
+        command = [
+            "systemd-nspawn",
+            "--boot",
+            f"--directory={root}",
+            f"--machine=stockgrip-{os.getpid()}",
+            "--private-network",
+        ]
+        command += [
+            "--register=no",
+            "--keep-unit",
+            "--link-journal=no",
+            "--resolv-conf=off",
+            "--console=read-only",
+        ]
         command += [f"--bind-ro={here}:{there}" for here, there in binds.items()]
         output = stack.enter_context((base / "console").open("w+b"))
         container = subprocess.Popen(

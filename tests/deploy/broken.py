@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-MIGRATION = '''
+MIGRATION = """
 from alembic import op
 
 revision, down_revision = "0099", {head!r}
@@ -17,7 +17,7 @@ revision, down_revision = "0099", {head!r}
 
 def upgrade():
     op.execute("CREATE TABLE of_a_newer_release (id INTEGER)")
-'''
+"""
 
 
 def main(wheels: str, target: str, *options: str) -> None:
@@ -39,7 +39,9 @@ def main(wheels: str, target: str, *options: str) -> None:
         for name, content in files.items():
             new.writestr(name, content)
     (place / "RELEASE").write_text("9.9.9-newer\n" if works else "9.9.9-broken\n")
-    names = sorted(path.name for path in place.iterdir() if path.suffix == ".whl" or path.name in ("RELEASE", "PYTHON"))
+    names = sorted(
+        path.name for path in place.iterdir() if path.suffix == ".whl" or path.name in ("RELEASE", "PYTHON")
+    )
     sums = [f"{hashlib.sha256((place / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     (place / "SHA256SUMS").write_text("".join(sums))
 

@@ -1,5 +1,7 @@
 """Installing, upgrading and removing, on a host of its own."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,3 +25,16 @@ def box(wheels: Path) -> Iterator[Box]:
     """A host on which nothing of ours is installed."""
     with booted(wheels) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def package() -> Path:
+    """The Debian package."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is not there")
+    done = subprocess.run(
+        [ROOT / "deploy" / "deb" / "build.sh"], check=False, capture_output=True, text=True, timeout=600
+    )
+    if done.returncode:
+        pytest.skip(f"the package cannot be built: {done.stderr.strip().splitlines()[-1:]}")
+    return Path(done.stdout.splitlines()[-1])

@@ -3,14 +3,17 @@
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from deploy.box import SOURCE, VENV, Box, until
+from deploy.box import ROOT, SOURCE, VENV, Box, until
 
 pytestmark = pytest.mark.faults
 
 DATA = "/var/lib/stockgrip/data"
+# what the program has left behind
+LEFT = "find /etc /opt /usr /var /run -iname '*stockgrip*' -not -path '/var/log/*' -not -path /run/stockgrip-install.lock"
 Record = Callable[[str, object], None]
 
 
@@ -42,7 +45,11 @@ def sales(number: int, name: str) -> str:
 
 
 def prepare(box: Box) -> None:
-    box.run("bash", "-c", "/opt/stockgrip/current/bin/stockgrip sample --days 1 /tmp/sample && cp /tmp/sample/sales_data_*.csv /tmp/sales.csv")
+    box.run(
+        "bash",
+        "-c",
+        "/opt/stockgrip/current/bin/stockgrip sample --days 1 /tmp/sample && cp /tmp/sample/sales_data_*.csv /tmp/sales.csv",
+    )
 
 
 def test_from_installing_to_removing(box: Box, record_property: Record) -> None:
@@ -78,18 +85,20 @@ def test_from_installing_to_removing(box: Box, record_property: Record) -> None:
     same = box.show("MainPID")
     config = "/etc/stockgrip/config.yaml"
     box.shell(f"echo 'settle: {{quiet_seconds: 0.5}}' >> {config} && systemctl reload stockgrip")
-    box.shell(f"cp {config} /tmp/good && echo 'nonsense: 1' >> {config} && systemctl reload stockgrip; cp /tmp/good {config}")
+    box.shell(
+        f"cp {config} /tmp/good && echo 'nonsense: 1' >> {config} && systemctl reload stockgrip; cp /tmp/good {config}"
+    )
     until(lambda: "nonsense" in log(box), 10, "the wrong configuration is told")
     assert (box.show("MainPID"), is_up(box)) == (same, True)
 
     # stopped in the midst of a file: it is finished first
     box.shell(sales(300_000, "sales_data_20260106_a.csv"))
-    until(lambda: box.shell(f"ls {DATA}/.work | wc -l") != "0", 20, "the file is taken")
+    until(lambda: not box.exists(f"{DATA}/live_feeds/sales_data_20260106_a.csv"), 20, "the file is taken")
     begun = time.monotonic()
     box.run("systemctl", "stop", "stockgrip")
     stopping = time.monotonic() - begun
     assert (box.show("Result"), rows(box)) == ("success", 300_003)
-    assert box.shell(f"ls {DATA}/live_feeds {DATA}/.work") == f"{DATA}/.work:\n\n{DATA}/live_feeds:"
+    assert box.shell(f"ls -A {DATA}/live_feeds; find {DATA}/.work -type f -name 'sales*'") == ""
     box.run("systemctl", "start", "stockgrip")
 
     # removed; what is not the program's stays, and installing again takes it up
@@ -100,8 +109,7 @@ def test_from_installing_to_removing(box: Box, record_property: Record) -> None:
     box.install()
     assert (is_up(box), rows(box)) == (True, 300_003)
     box.install("--uninstall", "--purge")
-    left = box.shell("find /etc /opt /usr /var /run -iname '*stockgrip*' -not -path '/var/log/*' -not -path '/run/stockgrip-install.lock'")
-    assert left == ""
+    assert box.shell(LEFT) == ""
     assert box.shell("getent passwd stockgrip; getent group stockgrip stockgrip-senders", check=False) == ""
 
     record_property("seconds", f"{min(back):.1f}")
@@ -125,21 +133,60 @@ def test_a_sender_may_drop_files_and_nothing_else(box: Box) -> None:
     box.shell(f"printf '{put}\\n' | sftp -q {options} -b - shop7@127.0.0.1")
     until(lambda: rows(box) > 0, 20, "the upload is loaded")
 
-    for script in ("ls data", "ls data/processed", "put /tmp/sales.csv data/x.csv", "put /tmp/sales.csv x.csv"):
+    for script in (
+        "ls data",
+        "ls data/processed",
+        "put /tmp/sales.csv data/x.csv",
+        "put /tmp/sales.csv x.csv",
+    ):
         refused = box.shell(f"echo '{script}' | sftp -q {options} -b - shop7@127.0.0.1 2>&1", check=False)
         assert "ermission denied" in refused, (script, refused)
     assert "sftp connections only" in box.shell(f"ssh {options} shop7@127.0.0.1 id", check=False)
     forward = box.shell(f"timeout 10 ssh {options} -W 127.0.0.1:9464 shop7@127.0.0.1", check=False)
     assert "prohibited" in forward or "disabled" in forward, forward
     closed = r'close "/live_feeds/\.x\.part" bytes read 0 written \d+'
-    until(lambda: re.search(closed, box.run("journalctl", "-t", "internal-sftp", "-o", "cat")), 10, "logged", 0.2)
+    until(
+        lambda: re.search(closed, box.run("journalctl", "-t", "internal-sftp", "-o", "cat")),
+        10,
+        "logged",
+        0.2,
+    )
 
     # its account outlives the program: without our drop-in it could do more than drop files
     assert "would be ordinary ones" in box.install("--uninstall")
     assert box.exists("/etc/ssh/sshd_config.d/50-stockgrip.conf")
-    box.run("userdel", "shop7")
+    until(
+        lambda: "currently used" not in box.run("userdel", "shop7", check=False),
+        20,
+        "its session has ended",
+        0.2,
+    )
     box.install("--uninstall")
     assert not box.exists("/etc/ssh/sshd_config.d/50-stockgrip.conf")
+
+
+def test_the_debian_package_does_the_same(box: Box, package: Path) -> None:
+    deb = f"{SOURCE}/{package.relative_to(ROOT)}"
+    box.run("dpkg", "--install", deb, timeout=300)
+    assert is_up(box)
+    assert box.run("dpkg-query", "-W", "-f", "${Status}", "stockgrip-live") == "install ok installed"
+    assert box.run("systemctl", "is-enabled", "stockgrip") == "enabled"
+    assert "the Debian package stockgrip-live is installed here" in box.install(check=False)
+    prepare(box)
+    box.shell(sales(3, "sales_data_20260105_a.csv"))
+    until(lambda: rows(box) == 3, 20, "the file is loaded")
+    box.shell("echo '# mine' >> /etc/stockgrip/config.yaml")
+    box.run("dpkg", "--install", "--force-confold", deb, timeout=300)  # as an upgrade
+    assert is_up(box)
+
+    box.run("dpkg", "--remove", "stockgrip-live")
+    assert not box.exists("/opt/stockgrip")
+    assert box.exists(f"{DATA}/stockgrip.db")
+    assert "# mine" in box.run("cat", "/etc/stockgrip/config.yaml")
+    box.run("dpkg", "--install", "--force-confold", deb, timeout=300)
+    assert (is_up(box), rows(box)) == (True, 3)
+    box.run("dpkg", "--purge", "stockgrip-live")
+    assert box.shell(LEFT) == ""
 
 
 def test_a_release_that_does_not_start_is_taken_back(box: Box) -> None:
@@ -162,7 +209,9 @@ def test_a_release_that_does_not_start_is_taken_back(box: Box) -> None:
     assert not box.exists(f"{DATA}/stockgrip.db.before-9.9.9-broken")
 
     # a release that starts, with other tables; and the way back, which its tables forbid
-    box.run(f"{VENV}/bin/python", f"{SOURCE}/tests/deploy/broken.py", "/srv/wheels", "/var/tmp/newer", "--works")
+    box.run(
+        f"{VENV}/bin/python", f"{SOURCE}/tests/deploy/broken.py", "/srv/wheels", "/var/tmp/newer", "--works"
+    )
     said = box.run(f"{SOURCE}/deploy/install.sh", "--wheels", "/var/tmp/newer", timeout=300)
     assert "the tables were changed; as they were:" in said
     assert box.run("readlink", "/opt/stockgrip/current") == "releases/9.9.9-newer"

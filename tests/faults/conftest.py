@@ -1,7 +1,8 @@
 """Trials of the daemon in an unwell world.
 
-The quick ones run with all other tests. `make faults` (SGTEST_FAULTS=1) runs the long ones too, which everything else
-passes by, visibly, and prints a table: how long each recovery took, and how many letters told of it.
+The quick ones run with all other tests, on SQLite where they can run on both databases. `make faults` (SGTEST_FAULTS=1) runs
+all, which everything else passes by, visibly, and prints a table: how long each recovery took, and how many letters told
+of it.
 """
 
 import os
@@ -24,8 +25,17 @@ ALL = os.environ.get("SGTEST_FAULTS") == "1"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and item.get_closest_marker("faults") and not ALL:
+        if here not in item.path.parents or ALL:
+            continue
+        if item.get_closest_marker("faults"):
             item.add_marker(pytest.mark.skip(reason="takes long: run `make faults`"))
+        elif _database_of(item) == "postgresql":
+            item.add_marker(pytest.mark.skip(reason="on SQLite it was tried: run `make faults` for both"))
+
+
+def _database_of(item: pytest.Item) -> object:
+    """Of a test that runs on both databases."""
+    return item.callspec.params.get("database_kind") if hasattr(item, "callspec") else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

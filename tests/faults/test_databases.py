@@ -100,7 +100,8 @@ def test_connections_are_ended_in_the_middle_of_a_load(pg_trial: Trial, postgres
     pg_trial.finish()
 
 
-@pytest.mark.parametrize("cut", ["before", pytest.param("after", marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("cut", ["before", "after"])
 def test_answer_to_commit_is_lost(pg_trial: Trial, cut: Cut) -> None:
     """What became of it is read from the ledger, never guessed."""
     with Proxy(pg_trial.place.url, cut, 2) as proxy:

@@ -18,7 +18,7 @@ FIRST, SECOND, THIRD = names_of(3)
 
 @pytest.mark.parametrize(
     "calls",
-    ["fsync,fdatasync", *(pytest.param(call, marks=pytest.mark.faults) for call in ("fsync", "fdatasync"))],
+    ["fsync", *(pytest.param(calls, marks=pytest.mark.faults) for calls in ("fdatasync", "fsync,fdatasync"))],
 )
 def test_sync_fails(trial: Trial, calls: str) -> None:
     """EIO: what was written may be lost, so nothing counts as done."""
@@ -40,6 +40,7 @@ def test_sync_fails(trial: Trial, calls: str) -> None:
     trial.finish()
 
 
+@pytest.mark.faults
 def test_sync_fails_once_in_each_place(sqlite_trial: Trial) -> None:
     """One sync in seven, through every step from the claim to the archive."""
     need_strace()
@@ -91,6 +92,7 @@ def test_data_folder_turns_read_only(trial: Trial) -> None:
         trial.finish()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("which", ["live_feeds", "processed", "errors", ".work"])
 def test_folder_in_which_nothing_can_be_changed(sqlite_trial: Trial, which: str) -> None:
     """`chattr +i`: not even root can rename there."""

@@ -133,6 +133,7 @@ def test_ten_gigabytes_of_nothing_that_are_allowed(sqlite_trial: Trial) -> None:
     assert daemon.stop() == 0
 
 
+@pytest.mark.faults
 def test_file_that_the_daemon_may_not_read(sqlite_trial: Trial) -> None:
     """Mode 000: it stays where it is, the others are loaded, and it is loaded as soon as its mode is mended."""
     if shutil.which("setpriv") is None:
@@ -154,41 +155,29 @@ def test_file_that_the_daemon_may_not_read(sqlite_trial: Trial) -> None:
     trial.finish()
 
 
-@pytest.mark.parametrize("name", _LOADED.values(), ids=_LOADED)
-def test_name_that_is_odd(sqlite_trial: Trial, name: str) -> None:
-    """Loaded, and never in the way of a log line, a shell or the archive."""
+def test_names_that_nobody_should_choose(sqlite_trial: Trial) -> None:
+    """Loaded, or refused for the name and kept whole; never in the way of a log line, a shell or the archive."""
     trial, place = sqlite_trial, sqlite_trial.place
     daemon = trial.run()
-    (place.inbox / ".upload").write_bytes(sales("ODD"))
-    (place.inbox / ".upload").rename(place.inbox / name)
-    until(lambda: [row for row in place.ledger() if row["archive_path"]], 10, daemon.tail)
-    row = place.ledger()[0]
-    assert (row["status"], place.scalar("SELECT COUNT(*) FROM live_sales_data")) == ("success", 3)
-    assert (place.data / row["archive_path"]).read_bytes() == sales("ODD")
-    trial.over()
+    sent = {}
+    for number, (what, name) in enumerate({**_LOADED, **_REFUSED}.items()):
+        sent[what] = sales(f"ODD{number}")
+        (place.inbox / ".upload").write_bytes(sent[what])
+        (place.inbox / ".upload").rename(place.inbox / name)
+    until(lambda: sum(bool(row["archive_path"]) for row in place.ledger()) == len(sent), 20, daemon.tail)
     trial.send(FIRST)
     place.wait_loaded(FIRST, seconds=5)
     assert daemon.stop() == 0
     place.assert_clean()
-    assert list(place.errors.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", _REFUSED.values(), ids=_REFUSED)
-def test_name_that_no_feed_can_own(sqlite_trial: Trial, name: str) -> None:
-    """Refused for its name, kept whole under one that is safe to type."""
-    trial, place = sqlite_trial, sqlite_trial.place
-    daemon = trial.run()
-    (place.inbox / ".upload").write_bytes(sales("ODD"))
-    (place.inbox / ".upload").rename(place.inbox / name)
-    refused = daemon.wait_said("delivery_refused")
-    assert refused["code"] == "unroutable"
-    trial.over()
-    trial.send(FIRST)
-    place.wait_loaded(FIRST, seconds=5)
-    assert daemon.stop() == 0
-    place.assert_clean()
-    kept = place.archived(place.errors)
-    assert [path.read_bytes() for path in kept] == [sales("ODD")]
-    assert kept[0].name.isprintable()
-    assert kept[0].with_name(f"{kept[0].name}.reason.txt").exists()
+    by_bytes = {(place.data / row["archive_path"]).read_bytes(): row for row in place.ledger()}
+    for what, content in sent.items():
+        row = by_bytes[content]
+        archived = Path(row["archive_path"]).name
+        assert archived.isprintable(), what
+        assert row["status"] == ("success" if what in _LOADED else "failed"), what
+        if what in _REFUSED:
+            assert row["error_details"] is not None
+            assert (place.errors / f"{archived}.reason.txt").exists(), what
+    assert {line["code"] for line in daemon.said("delivery_refused")} == {"unroutable"}
+    assert place.scalar("SELECT COUNT(*) FROM live_sales_data") == 3 * len(_LOADED) + 5
     assert all(byte >= 0x20 or byte == 0x0A for byte in daemon.log.read_bytes())

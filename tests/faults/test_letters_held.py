@@ -10,6 +10,8 @@ from support.mail import Mailbox, free_port, mail_server, stalling_server
 
 from faults.trial import Trial, names_of
 
+pytestmark = pytest.mark.faults
+
 REFUSED = "unknown_20250301.csv"
 
 

@@ -29,7 +29,7 @@ def _locked(trial: Trial) -> Iterator[None]:
 
 @contextmanager
 def _unwritable(trial: Trial) -> Iterator[None]:
-    with immutable(trial.place.processed):
+    with immutable(trial.place.work):
         yield
 
 

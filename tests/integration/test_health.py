@@ -25,7 +25,7 @@ from daemon import logs
 from daemon.doctor import Site, health, is_well
 from daemon.doctor.finding import examined
 from daemon.events import Event
-from daemon.health import Health, server, state
+from daemon.health import Health, known, server, state
 from daemon.health.gauges import GAUGES
 from daemon.health.metrics import COUNTERS, Metric
 from daemon.health.state import Cause
@@ -88,6 +88,12 @@ def said() -> Iterator[list[tuple[Event, dict[str, Any]]]]:
 
 
 @pytest.fixture
+def sqlite_url(databases: Any, tmp_path: Path) -> str:
+    """For what has nothing to do with the database."""
+    return str(databases.sqlite(tmp_path))
+
+
+@pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     """Starts endpoints on a database."""
     with contextlib.ExitStack() as stack:
@@ -143,8 +149,8 @@ def test_a_daemon_that_is_well(run: Run, database_url: str) -> None:
     assert (scrape("healthy"), scrape("ready"), scrape("database_up")) == (1, 1, 1)
 
 
-def test_the_loop_stands_still(run: Run, database_url: str) -> None:
-    made = run(database_url)
+def test_the_loop_stands_still(run: Run, sqlite_url: str) -> None:
+    made = run(sqlite_url)
     made.vitals.turned_at -= 60
     assert made.reasons("/healthz") == ["loop"]
     assert "has not moved for 60 s" in probe(made.listen, "/healthz")[1]["reasons"][0]["message"]
@@ -164,8 +170,8 @@ def test_the_loop_stands_still(run: Run, database_url: str) -> None:
     assert made.reasons() == ["thread"]
 
 
-def test_reasons_not_to_be_ready(run: Run, database_url: str) -> None:
-    made = run(database_url)
+def test_reasons_not_to_be_ready(run: Run, sqlite_url: str) -> None:
+    made = run(sqlite_url)
     vitals = made.vitals
     ready_at, vitals.ready_at, vitals.phase = vitals.ready_at, None, Phase.STARTING
     assert made.reasons() == ["starting"]
@@ -189,8 +195,8 @@ def test_reasons_not_to_be_ready(run: Run, database_url: str) -> None:
     assert made.reasons() == [], "it has brought files to their end since"
 
 
-def test_little_room(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = run(database_url)
+def test_little_room(run: Run, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run(sqlite_url)
     scrape = Scrape(made.listen)
     assert (
         0 < (scrape("disk_free_bytes", folder="data") or 0) < (scrape("disk_size_bytes", folder="data") or 0)
@@ -200,7 +206,10 @@ def test_little_room(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatc
     assert "MiB are free for the data folder" in get(made.listen, "/readyz")[1]
 
 
-def test_tables_of_another_release(run: Run, database_url: str, store: Store) -> None:
+def test_tables_of_another_release(
+    run: Run, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known, "FRESH_SECONDS", 0.1)
     made = run(database_url)
     assert made.reasons() == []
     with store.engine.begin() as connection:
@@ -241,12 +250,12 @@ def test_a_database_that_is_not_there_is_not_made(run: Run, tmp_path: Path) -> N
 
 
 def test_a_port_that_is_taken(
-    run: Run, database_url: str, said: list[Any], monkeypatch: pytest.MonkeyPatch
+    run: Run, sqlite_url: str, said: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "RETRY", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
-        made = run(database_url, wait=False, health={"listen": listen})
+        made = run(sqlite_url, wait=False, health={"listen": listen})
         until(lambda: any(event is Event.HEALTH_UNAVAILABLE for event, _ in said), 20, "said")
         time.sleep(0.5)
     made.wait()
@@ -257,8 +266,8 @@ def test_a_port_that_is_taken(
     assert Scrape(listen)("log_events_total", event="health_unavailable", level="warning") == 1
 
 
-def test_a_reload_moves_it_and_keeps_what_was_counted(run: Run, database_url: str) -> None:
-    made = run(database_url)
+def test_a_reload_moves_it_and_keeps_what_was_counted(run: Run, sqlite_url: str) -> None:
+    made = run(sqlite_url)
     logs.emit(Event.DELIVERY_DUPLICATE, feed="sales", first_delivery=1, sha256="0")
     assert Scrape(made.listen)("deliveries_total", feed="sales", outcome="duplicate") == 1
     before, made.listen = made.listen, f"127.0.0.1:{free_port()}"
@@ -273,9 +282,9 @@ def test_a_reload_moves_it_and_keeps_what_was_counted(run: Run, database_url: st
         get(made.listen, "/healthz")
 
 
-def test_what_strangers_do(run: Run, database_url: str, said: list[Any]) -> None:
+def test_what_strangers_do(run: Run, sqlite_url: str, said: list[Any]) -> None:
     """Nonsense is no line in the log, and connections that are left open do not pile up."""
-    made = run(database_url)
+    made = run(sqlite_url)
     host, port = made.listen.split(":")
     with contextlib.ExitStack() as stack:
         left = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(80)]
@@ -349,13 +358,15 @@ def test_what_was_loaded_is_counted(run: Run, service: Any, database_url: str) -
 
 
 def test_letters_that_wait(run: Run, database_url: str, store: Store) -> None:
-    made = run(database_url)
+    mail = {"host": "localhost", "security": "none", "sender": "a@b.example", "to": ["c@d.example"]}
+    made = run(database_url, alerts={"mail": mail})
     at = datetime.now(UTC) - timedelta(hours=2)
     letter = {"channel": "mail", "created_at": at, "attempts": 3, "facts": {}}
     with store.engine.begin() as connection:
         connection.execute(
             insert(LETTERS), [{"id": "a", **letter, "sent_at": None}, {"id": "b", **letter, "sent_at": at}]
         )
+        connection.execute(insert(LETTERS), {"id": "a", **letter, "channel": "webhook"})  # which is off
         connection.execute(insert(NOTICES), {"alert_id": 1, "kind": "firing", "created_at": at})
     scrape = Scrape(made.listen)
     assert (scrape("letters_waiting", channel="mail"), scrape("letters_waiting", channel="log")) == (1, 0)
@@ -370,13 +381,14 @@ def test_letters_that_wait(run: Run, database_url: str, store: Store) -> None:
     assert "daemon    not ready: intake is paused" in status_text(told)
 
 
-def test_the_doctor_asks(run: Run, database_url: str, tmp_path: Path) -> None:
-    made = run(database_url)
+def test_the_doctor_asks(run: Run, sqlite_url: str, tmp_path: Path) -> None:
+    made = run(sqlite_url)
 
-    def findings(listen: str) -> dict[str, tuple[str, str]]:
-        variables = {"STOCKGRIP_DATA_DIR": str(tmp_path / "data"), "STOCKGRIP_DATABASE__URL": database_url}
+    def findings(listen: str, *only: str) -> dict[str, tuple[str, str]]:
+        variables = {"STOCKGRIP_DATA_DIR": str(tmp_path / "data"), "STOCKGRIP_DATABASE__URL": sqlite_url}
         site = Site(None, variables | ({"STOCKGRIP_HEALTH__LISTEN": listen} if listen else {}))
-        found = [finding for check in health.CHECKS for finding in examined(check, site)]
+        checks = [check for check in health.CHECKS if not only or check.name in only]
+        found = [finding for check in checks for finding in examined(check, site)]
         assert is_well(found) == all(finding.state != "fail" for finding in found)
         return {finding.name: (finding.state, finding.said) for finding in found}
 
@@ -388,7 +400,7 @@ def test_the_doctor_asks(run: Run, database_url: str, tmp_path: Path) -> None:
     assert free["endpoint"][0] == "ok"
     assert "is free for the daemon" in free["endpoint"][1]
     assert free["readiness"][0] == "skip"
-    assert findings("192.0.2.1:9464")["reach"][0] == "warn"
+    assert findings("192.0.2.1:9464", "reach")["reach"][0] == "warn"
     assert {state for state, _ in findings("").values()} == {"skip"}
     with socket.create_server(("127.0.0.1", 0)) as other:
         other.listen()
