@@ -133,9 +133,15 @@ def _new(folders: Folders, name: str) -> Claim:
     while True:
         claim_id = secrets.token_hex(8)
         folder = folders.work / f"{_MARK}{claim_id}"
-        with contextlib.suppress(FileNotFoundError):  # tidied away while it was half made: try another
-            (folder / _ROOM).mkdir(parents=True)
-        lock = _lock(folder)
+        try:
+            with contextlib.suppress(FileNotFoundError):  # tidied away while it was half made: try another
+                (folder / _ROOM).mkdir(parents=True)
+            lock = _lock(folder)
+        except OSError:  # each further try would leave one more
+            for half_made in (folder / _ROOM, folder):
+                with contextlib.suppress(OSError):
+                    half_made.rmdir()
+            raise
         if lock is not None and folder.exists():
             return Claim(claim_id, folder, name, lock)
         if lock is not None:

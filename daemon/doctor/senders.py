@@ -124,6 +124,28 @@ def _outbox(site: Site) -> Iterator[Remark]:
         yield ok("senders can read what became of their files")
 
 
+def _sftp_log(site: Site) -> Iterator[Remark]:
+    """Whether what sshd says of uploads can be followed."""
+    log = site.settings.settle.sftp_log
+    if log is None:
+        raise NotLooked("what sshd says of uploads is not followed: settle.sftp_log is null")
+    try:
+        os.close(os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except FileNotFoundError:
+        yield warn(
+            f"{log} is not there: a broken upload is not known as one",
+            "A syslog daemon makes it with the first upload, if it is told to (docs/senders.md).",
+        )
+    except OSError as error:
+        yield fail(
+            f"{us()} may not read {log}: {error.strerror}",
+            "Let the daemon's group read it, and tell the syslog daemon to make it so (docs/senders.md):",
+            f"sudo chgrp {group_name(os.getegid())} {quoted(log)}; sudo chmod 0640 {quoted(log)}",
+        )
+    else:
+        yield ok(f"{log} can be read")
+
+
 CHECKS = (
     Check(
         AREA,
@@ -145,5 +167,12 @@ CHECKS = (
         "Whether acknowledgements can be written, and read by senders, if `outbox.enabled`",
         "Make `outbox` below `data_dir`: the daemon's, with the senders' group and mode 2750",
         _outbox,
+    ),
+    Check(
+        AREA,
+        "sftp log",
+        "Whether the log of `settle.sftp_log` is there and can be read",
+        "Tell the syslog daemon to write it, for the daemon's group to read",
+        _sftp_log,
     ),
 )

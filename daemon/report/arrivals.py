@@ -6,9 +6,14 @@ from typing import Any
 from daemon.report.html import Child, Html, el, joined
 from daemon.report.tables import Column, more, table
 from daemon.report.words import counted, moment, outcome, short_day, spoken, whole
+from handlers.reasons import FileReason
 
 _ROWS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")
 _SHOWN = 8  # of what needs doing: the rest would push all else away
+_LONGEST = (
+    210  # of a message: a longer one says more than a manager asks for, and the meaning of its reason does
+)
+_MEANINGS = {reason.value: reason.meaning for reason in FileReason}
 _FILE = (
     Column("file", "name"),
     Column("feed", "keep"),
@@ -66,7 +71,9 @@ def _missing(file: Mapping[str, Any]) -> Html:
 
 def _refused(file: Mapping[str, Any]) -> Html:
     sender = f" from {file['sender']}" if file["sender"] else ""
-    message = str(file["message"] or spoken(file["reason"] or "no reason is known"))
+    message = str(file["message"] or "")
+    if not message or len(message) > _LONGEST:
+        message = _MEANINGS.get(file["reason"] or "", message or "no reason is known")
     told = f"{message[:1].upper()}{message[1:]}"
     remedy = f" {file['remedy']}" if file["remedy"] else ""
     return el(

@@ -214,6 +214,7 @@ def _slot(slot: str | None) -> tuple[str | None, str]:
 
 def _missing(judged: Facts) -> dict[str, Any]:
     """Files that were due, those of the day first: ``late`` ones are still waited for, the others ``missing``."""
+    day = judged.day.isoformat() if judged.day else ""
     found = [
         {
             "feed": feed,
@@ -226,8 +227,9 @@ def _missing(judged: Facts) -> dict[str, Any]:
         }
         for feed in FEEDS
         for each in missing_files(judged, feed)
+        # one of the day that came and was refused stands among those
+        if not (str(each["day"]) >= day and (each["came"] or {}).get("status") == "failed")
     ]
-    day = judged.day.isoformat() if judged.day else ""
     found.sort(key=lambda each: (str(each["day"]) < day, each["state"] == "late"))
     of_day = Counter(each["state"] for each in found if str(each["day"]) >= day)
     return {

@@ -52,7 +52,7 @@ def _metrics(metrics: Sequence[Mapping[str, Any]]) -> Html:
         Column("passes", "keep"),
         Column(f"last {days} days", "keep plain"),
     ]
-    return table(columns, map(_metric, metrics))
+    return table(columns, map(_metric, metrics), kind="even")
 
 
 def _metric(metric: Mapping[str, Any]) -> Sequence[Child]:

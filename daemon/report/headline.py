@@ -131,10 +131,11 @@ def _stock(stock: Mapping[str, Any]) -> list[str]:
     out, low = stock["out"], stock["low"]
     told = []
     if out["selling"]:
-        told.append(f"{_count(out['selling'], 'product')} that sold in the last four weeks out of stock")
+        verb = "is" if out["selling"] == 1 else "are"
+        told.append(f"{_count(out['selling'], 'product')} that sold lately {verb} out of stock")
     if low["count"]:
-        told.append(f"{_count(low['count'], 'product')} with less stock than it takes to get more")
-    return [f"{_listed(told)}."] if told else []
+        told.append(f"{_count(low['count'], 'product')} may run out before more can come")
+    return [f"{'; '.join(told)}."] if told else []
 
 
 def _count(number: int, noun: str) -> str:

@@ -75,8 +75,9 @@ def _tiles(facts: Mapping[str, Any]) -> Iterator[Html]:
     yield _tile("Units sold", whole(sales["units"]), _beside(sales["units_change"], usual))
     loaded = files["loaded_files"] + files["partial_files"]
     bad = [f"{files['refused_files']:,} refused"] if files["refused_files"] else []
-    if facts["missing_files"]["count"]:
-        bad.append(f"{facts['missing_files']['count']:,} missing or late")
+    bad += [
+        f"{number:,} {state}" for state in ("missing", "late") if (number := facts["missing_files"][state])
+    ]
     yield _tile("Files loaded", f"{loaded:,} of {files['files']:,}", ", ".join(bad))
     rejected = facts["rejects"]["rows"]
     yield _tile(

@@ -32,6 +32,8 @@ th:last-child,td:last-child{padding-right:0}
 .n{text-align:right;white-space:nowrap}
 .name{overflow-wrap:anywhere}
 .keep{white-space:nowrap}
+table.even{table-layout:fixed}
+table.even th:nth-child(2){width:98px}table.even th:nth-child(3){width:78px}table.even th:nth-child(4){width:96px}table.even th:nth-child(5){width:94px}
 tfoot td{font-weight:600;border-bottom:0}
 .bad{color:#a61b14;font-weight:600}.weak{color:#8a5200;font-weight:600}.good{color:#1f6f43}.dim{color:#5c6873}
 code{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere;

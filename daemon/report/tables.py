@@ -20,7 +20,11 @@ class Column:
 
 
 def table(
-    columns: Sequence[Column], rows: Iterable[Sequence[Child]], foot: Sequence[Child] | None = None
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Child]],
+    foot: Sequence[Child] | None = None,
+    *,
+    kind: str = "",
 ) -> Html:
     """A table.
 
@@ -28,6 +32,7 @@ def table(
         columns: in order; the first says what a row is about.
         rows: cells in the order of the columns.
         foot: a row of sums.
+        kind: a class of the style: ``even`` for tables whose columns stand below each other's.
     """
     head = el("tr", (el("th", each.title, class_=each.kind or None, scope="col") for each in columns))
     return el(
@@ -35,7 +40,7 @@ def table(
         el("thead", head),
         el("tbody", (_row(columns, row) for row in rows)),
         el("tfoot", _row(columns, foot)) if foot is not None else None,
-        class_="stack",
+        class_=f"stack {kind}".strip(),
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -70,6 +71,14 @@ def wrong_header(name: str, text: str) -> Delivery:
     columns = first.split(",")
     columns[1] = "article"
     return Delivery(name, f"{','.join(columns)}\n{rest}", "failed", reason="missing_column")
+
+
+def without_place(text: str) -> str:
+    """A sales file without the rows of the place that has most of them."""
+    header, *rows = csv.reader(io.StringIO(text))
+    at = header.index("location")
+    most, _ = Counter(row[at] for row in rows).most_common(1)[0]
+    return written(header, [row for row in rows if row[at] != most])
 
 
 def corrected(name: str, text: str) -> Delivery:

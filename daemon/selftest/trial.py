@@ -87,7 +87,9 @@ class Trial:
         self.drain(
             [
                 Delivery(sales, wrong.text, "duplicate"),
-                spoilt.bad_cells_and_cut(name_of("sales", second), self.text("sales", second)),
+                spoilt.bad_cells_and_cut(
+                    name_of("sales", second), spoilt.without_place(self.text("sales", second))
+                ),
                 spoilt.keys_twice(name_of("inventory", second), self.text("inventory", second)),
                 spoilt.wrong_header(name_of("demand", second), self.text("demand", second)),
             ]
@@ -116,6 +118,16 @@ class Trial:
             if file.status in ("success", "partial"):
                 self.book.enter(file.name, file.text, file.lines)
 
+    @property
+    def newest(self) -> date:
+        """The last day of which a file counts."""
+        return max(date.fromisoformat(page.day) for page in self.book.pages.values())
+
+    def progress(self, files: int) -> None:
+        """So many files more are done."""
+        self._done += files
+        self._progress(self._done, FILES)
+
     def drain(self, files: Sequence[Delivery]) -> None:
         """Delivers files, and has them loaded."""
         self.drop(files)
@@ -125,7 +137,7 @@ class Trial:
             service.drain(lambda done, _known: self._progress(begun + done, FILES))
         finally:
             service.close()
-        self._done += len(files)
+        self.progress(len(files))
 
     def _history(self) -> list[Delivery]:
         """Two months as one file a feed, and the catalogue."""

@@ -178,7 +178,7 @@ def _rsync(*options: str) -> Callable[[Job], Command]:
 
 def _smbclient(*lines: str) -> Callable[[Job], Command]:
     def command(job: Job) -> Command:
-        # sent anew also when it is resumed: smbclient's `reput` writes the rest over the beginning
+        # sent anew also when it is resumed: smbclient's `reput` leaves nothing but the rest (4.17)
         said = "; ".join(lines).format(source=job.source, name=job.source.name)
         words = [
             "smbclient",

@@ -288,6 +288,19 @@ def test_senders(mode: int, state: str, said: str, open_folder: Path) -> None:
         assert (finding.state, said in finding.said) == (state, True), finding
 
 
+def test_sftp_log(open_folder: Path) -> None:
+    """Not followed, not there, not to be read, and well."""
+    site = site_of(open_folder / "data", "sqlite:////x.db")
+    Folders(open_folder / "data").make()
+    assert one(site, "sftp log").state == "skip"
+    log, states = open_folder / "sftp.log", []
+    on = {**site.environ, "STOCKGRIP_SETTLE__SFTP_LOG": str(log)}
+    for change in (lambda: None, lambda: log.touch(0o600), lambda: log.chmod(0o644)):
+        change()
+        states += as_nobody(lambda: [one(Site(Path("/dev/null"), on), "sftp log").state])
+    assert states == (["warn", "fail", "ok"] if os.geteuid() == 0 else ["warn", "ok", "ok"])
+
+
 def test_outbox(open_folder: Path) -> None:
     """Off, not made yet, well, closed to senders, behind, and no folder."""
     folders = Folders(open_folder / "data")
