@@ -12,7 +12,6 @@ If the new release does not become ready, the one before is put back.
   --dry-run        only say what would be done
   --wheels DIR     take the packages from DIR, which deploy/wheels.sh has filled: needs no network
   --rollback       go back to the release before this one
-  --backed-up      go on although a newer release changes the tables in PostgreSQL: you have a backup
   --ready-seconds N  how long a new release may take to become ready (default 600)
   --no-start       put everything in place, and start nothing
   --no-sshd        leave sshd's configuration alone
@@ -35,7 +34,7 @@ unit_dir=/etc/systemd/system users=/etc/sysusers.d/stockgrip.conf folders=/etc/t
 wrapper=/usr/local/bin/stockgrip document=/usr/local/share/doc/stockgrip/install.md
 
 written=()
-dry='' wheels='' action=install purge='' backed_up='' start=yes sshd=yes apt=yes package='' ready_seconds=600
+dry='' wheels='' action=install purge='' start=yes sshd=yes apt=yes package='' ready_seconds=600
 
 say() { printf '%s\n' "$*"; }
 warn() { printf 'install.sh: %s\n' "$*" >&2; }
@@ -232,41 +231,6 @@ sshd_files() {
 # ---- changing over
 
 head_of() { "$base/releases/$1/bin/python" -c 'from daemon.store.migrate import HEAD; print(HEAD)'; }
-# The URL of the database, by the service's configuration and variables (as the wrapper reads them).
-readonly url_code='
-import sys
-from pathlib import Path
-from daemon.config import load_settings
-from daemon.errors import ConfigError
-environment, variables = Path("/etc/stockgrip/environment"), {}
-for line in environment.read_text().splitlines() if environment.exists() else []:
-    name, equals, value = line.partition("=")
-    if equals and not name.startswith(("#", ";")):
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"\x27":
-            value = value[1:-1]
-        variables[name] = value
-try:
-    print(load_settings(Path("/etc/stockgrip/config.yaml"), variables).database_url)
-except ConfigError as error:
-    sys.exit(str(error))'
-readonly copy_code='
-import os, shutil, sqlite3, sys
-source, target = sys.argv[1:]
-need, free = os.path.getsize(source), shutil.disk_usage(os.path.dirname(target)).free
-if need * 1.1 > free:
-    sys.exit(f"a copy of {source} needs {need:,} bytes, {free:,} are free: make room, nothing was changed")
-old, new = sqlite3.connect(source), sqlite3.connect(target)
-with new:
-    old.backup(new)
-new.close()
-old.close()'
-readonly ledger_code='
-import sqlite3, sys
-print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*), max(id) FROM data_ingestion_log").fetchone())'
-
-sqlite_path() { case $1 in sqlite:///*) echo "${1#sqlite:///}" ;; esac }
-as_user() { setpriv --reuid=stockgrip --regid=stockgrip --init-groups -- "$@"; }
-
 # Points `current` to a release, in one step.
 point() {
   ln -sfn "releases/$2" "$base/$1.new"
@@ -296,7 +260,7 @@ start_and_wait() {
 
 # change_to ID: stops the service, exchanges the release, starts it, and takes all of it back if it does not become ready.
 change_to() {
-  local new=$1 old url='' path='' copy='' heads_differ=''
+  local new=$1 old begun
   old=$(current current)
   if [ -n "$dry" ]; then
     if [ "$old" = "$new" ]; then say "release $new is in use"; else say "would change to release $new, from ${old:-nothing}"; fi
@@ -322,58 +286,48 @@ change_to() {
     say "release $new runs"
     return
   fi
-  url=$("$base/releases/$new/bin/python" -c "$url_code") || die "the new release cannot read $etc/config.yaml; nothing was changed"
   if [[ "$(head_of "$new")" < "$(head_of "$old")" ]]; then
     die "release $new cannot read the tables, which $old has changed: docs/install.md says how to go back with a backup; nothing was changed"
   fi
-  if [ "$(head_of "$old")" != "$(head_of "$new")" ]; then
-    heads_differ=yes
-    path=$(sqlite_path "$url")
-    if [ -z "$path" ] && [ -z "$backed_up" ]; then
-      die "release $new changes the tables, and the one before could not read them any more: make a backup (pg_dump), then repeat this with --backed-up; nothing was changed"
-    fi
-  fi
   say "stopping release $old: the delivery in hand is finished first"
   systemctl stop "$unit"
-  if [ -n "$heads_differ" ] && [ -n "$path" ] && [ -f "$path" ]; then
-    copy=$path.before-$new
-    rm -f "$copy"
-    as_user "$base/releases/$old/bin/python" -c "$copy_code" "$path" "$copy" || {
-      systemctl start "$unit"
-      die "release $old runs on"
-    }
-  fi
+  begun=$(date -u +%Y-%m-%dT%H:%M:%S)
   point current "$new"
   host_files "$base/releases/$new/deploy"
   if start_and_wait; then
     point previous "$old"
-    forget_old "$new" "$old" "$copy"
+    forget_old "$new" "$old"
     say "release $new runs; the one before was $old"
-    [ -z "$copy" ] || say "the tables were changed; as they were: $copy (delete it when you are content)"
     return
   fi
   journalctl -u "$unit" -n 15 --no-pager -o cat >&2 || true
   warn "release $new did not become ready: going back to $old"
   systemctl stop "$unit" || true
-  if [ -n "$copy" ] && ! put_back "$old" "$path" "$copy"; then
-    die "release $new has loaded files, so its database was kept, which $old cannot read: nothing runs now. Either mend the cause and run: systemctl start stockgrip"
-  fi
   point current "$old"
   host_files "$base/releases/$old/deploy"
+  put_tables_back "$old" "$begun"
   start_and_wait || failed_to_start
   die "release $old runs again; $new stays in $base/releases/$new for a look"
 }
 
-# Exchanges a migrated database for its copy, unless deliveries have come into it since: their files have been moved.
-put_back() {
-  local before after
-  before=$("$base/releases/$1/bin/python" -c "$ledger_code" "$3") || return 1
-  after=$("$base/releases/$1/bin/python" -c "$ledger_code" "$2") || after=$before
-  if [ "$before" != "$after" ]; then
-    return 1
+# put_tables_back RELEASE TIME: if the newer release has changed the tables, the backup that it made just before is
+# restored, and files that it has loaded since are delivered again: nothing is lost.
+put_tables_back() {
+  local code=0 file
+  "$here/stockgrip" status >/dev/null 2>&1 || code=$?
+  if [ "$code" != 78 ]; then # 78: the tables are of a newer release
+    return
   fi
-  rm -f "$2-wal" "$2-shm"
-  mv "$3" "$2"
+  file=$("$here/stockgrip" backup --list --json | "$python" -c '
+import json, sys
+head, begun = sys.argv[1:]
+found = [each for each in json.load(sys.stdin) if each["revision"] == head and each["taken_at"] >= begun]
+print(max(found, key=lambda each: each["taken_at"])["file"] if found else "")' "$(head_of "$1")" "$2")
+  if [ -z "$file" ]; then
+    die "the tables were changed and there is no backup of them (is backup.before_migration false?): release $1 cannot read them, nothing runs now. Restore a backup (stockgrip restore), or start the newer release (docs/install.md)"
+  fi
+  say "the tables were changed: going back to $file"
+  "$here/stockgrip" restore "$file" --redeliver --yes
 }
 
 failed_to_start() {
@@ -381,17 +335,12 @@ failed_to_start() {
   die "the service did not become ready: systemctl status stockgrip; journalctl -u stockgrip"
 }
 
-# Keeps this release and the one before, and only the newest copy of the database.
+# Keeps this release and the one before.
 forget_old() {
-  local place copy
+  local place
   for place in "$base"/releases/*; do
     case ${place##*/} in "$1" | "$2") ;; *) rm -rf -- "$place" ;; esac
   done
-  if [ -n "$3" ]; then
-    for copy in "${3%.before-*}".before-*; do
-      [ "$copy" = "$3" ] || rm -f -- "$copy"
-    done
-  fi
 }
 
 # ---- the three things that can be asked for
@@ -423,11 +372,9 @@ roll_back() {
 
 uninstall() {
   local name
-  if [ -z "$package" ]; then
-    for name in "$unit" "$log_mount"; do
-      [ ! -e "$unit_dir/$name" ] || run systemctl --quiet disable "$name"
-    done
-  fi
+  for name in "$unit" "$log_mount"; do
+    [ ! -e "$unit_dir/$name" ] || run systemctl --quiet disable "$name"
+  done
   if systemd_runs; then
     say "stopping the service: the delivery in hand is finished first"
     run systemctl stop "$unit" "$log_mount" || true
@@ -485,7 +432,6 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --rollback) action=rollback ;;
-    --backed-up) backed_up=yes ;;
     --ready-seconds)
       [[ ${2:-} =~ ^[1-9][0-9]{0,5}$ ]] || die "--ready-seconds needs a number of seconds; got: ${2:-nothing}"
       ready_seconds=$2
@@ -512,7 +458,7 @@ if [ -n "$purge" ] && [ "$action" != uninstall ]; then
   die "--purge goes with --uninstall only"
 fi
 if [ -n "$package" ]; then
-  unit_dir=/lib/systemd/system users=/usr/lib/sysusers.d/stockgrip.conf folders=/usr/lib/tmpfiles.d/stockgrip.conf
+  unit_dir=/usr/lib/systemd/system users=/usr/lib/sysusers.d/stockgrip.conf folders=/usr/lib/tmpfiles.d/stockgrip.conf
 fi
 cd /
 if [ -z "$dry" ]; then

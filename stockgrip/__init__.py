@@ -13,10 +13,12 @@ from daemon.config import load_settings
 from daemon.errors import ConfigError, DatabaseUnavailable, TransientError
 from daemon.settings import Settings
 from daemon.store import create_database, get_session
+from stockgrip.fallback import Estimate, FallbackDataHandler
 from stockgrip.features import LiveFeatureEngineer
 from stockgrip.pipeline import CSVIngestionPipeline
 from stockgrip.quality import DataQualityMonitor, QualityReport, QualityResult
 from stockgrip.results import DrainResult, FileResult, RowError, Validation
+from stockgrip.tester import LiveDataTester
 from stockgrip.validator import CSVValidator
 from stockgrip.workflow import WorkflowOrchestrator
 
@@ -27,7 +29,10 @@ __all__ = [
     "DataQualityMonitor",
     "DatabaseUnavailable",
     "DrainResult",
+    "Estimate",
+    "FallbackDataHandler",
     "FileResult",
+    "LiveDataTester",
     "LiveFeatureEngineer",
     "QualityReport",
     "QualityResult",

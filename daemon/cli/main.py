@@ -21,8 +21,10 @@ from daemon.cli.look import check, status
 from daemon.cli.manners import Commands, complain, mistake, prepare_streams, silence_output
 from daemon.cli.quality import quality
 from daemon.cli.rebuild import rebuild
+from daemon.cli.report import report
 from daemon.cli.run import drain, run
 from daemon.cli.sample import sample
+from daemon.cli.selftest import selftest
 from daemon.cli.shared import EXIT_CONFIG, EXIT_UNAVAILABLE
 from daemon.cli.story import completion, explain, log
 from daemon.cli.workflow import workflow
@@ -135,10 +137,12 @@ for command in (
     retry,
     unload,
     workflow,
+    report,
     backup,
     restore,
     rebuild,
     doctor,
+    selftest,
     sample,
     completion,
 ):

@@ -9,12 +9,17 @@ from pathlib import Path
 from daemon.doctor.finding import Check, NotLooked, Remark, fail, ok, warn
 from daemon.doctor.site import Site
 from daemon.doctor.trial import take_lease
-from daemon.doctor.words import us, user_name
+from daemon.doctor.words import size, us, user_name
 from daemon.errors import ConfigError
 
 AREA = "host"
 _FEW_INSTANCES, _FEW_FILES, _LEAST_FILES = 8, 256, 64
 _HIDDEN = "cannot be told: only root and the daemon's own user may see it"
+_LITTLE_MEMORY, _LEAST_MEMORY = (
+    512 << 20,
+    192 << 20,
+)  # the daemon has about 160 MB, and a large file takes as much again
+_LITTLE_SPACE = 4 << 30
 _BY_HAND = (
     "Without it only quiet tells that a file is complete; raise settle.quiet_seconds, or give the right:"
 )
@@ -161,6 +166,28 @@ def _open_files(site: Site) -> Iterator[Remark]:
         yield ok(f"{who} may open {limit:,}")
 
 
+def _memory(site: Site) -> Iterator[Remark]:
+    processes, pid = site.processes, site.daemon
+    who = "a process of this shell" if pid is None else processes.name(pid)
+    group = processes.memory() if pid is None else processes.memory(pid)
+    space = processes.address_space() if pid is None else processes.address_space(pid)
+    if group is not None and group < _LITTLE_MEMORY:
+        state = fail if group < _LEAST_MEMORY else warn
+        yield state(
+            f"{who} may use {size(group)} of memory, and is ended by the kernel above it",
+            "Raise it: MemoryMax=1G in the unit ([Service]), or the container's limit.",
+        )
+    if space is not None and space < _LITTLE_SPACE:
+        yield warn(
+            f"{who} may address {size(space)} (ulimit -v), and libraries and threads take {size(_LITTLE_SPACE // 2)} of it",
+            "Take the limit away, in the shell before the start (or LimitAS= in the unit), and limit memory by MemoryMax=:",
+            "ulimit -v unlimited",
+        )
+    if (group is None or group >= _LITTLE_MEMORY) and (space is None or space >= _LITTLE_SPACE):
+        most = "as much memory as there is" if group is None else f"{size(group)} of memory"
+        yield ok(f"{who} may use {most}")
+
+
 _MORE_FILES = "Raise it: LimitNOFILE=1024 in the unit ([Service]), or in the shell before the start:"
 
 CHECKS = (
@@ -198,5 +225,12 @@ CHECKS = (
         "How many files the daemon (else: this shell) may open; warns below 256, fails below 64",
         "`LimitNOFILE=1024` in the unit",
         _open_files,
+    ),
+    Check(
+        AREA,
+        "memory",
+        "How much memory the daemon (else: this shell) may use: its control group (warns below 512 MiB, fails below 192 MiB), its address space (warns below 4 GiB)",
+        "`MemoryMax=1G` in the unit; no `ulimit -v`",
+        _memory,
     ),
 )

@@ -3,6 +3,7 @@
 An ordinary user sees only processes of his own; what could not be seen is never taken for not there.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -30,9 +31,10 @@ class Watching:
 
 @dataclass(frozen=True)
 class Processes:
-    """A look into ``/proc``."""
+    """A look into ``/proc``, and into the control groups."""
 
     proc: Path = Path("/proc")
+    groups: Path = Path("/sys/fs/cgroup")
 
     def number(self, name: str) -> int | None:
         """A number of ``/proc/sys``, such as ``fs/leases-enable``; None if there is none."""
@@ -112,6 +114,31 @@ class Processes:
             return None
         found = re.search(r"^Max open files\s+(\d+)", text, re.MULTILINE)
         return int(found[1]) if found else None
+
+    def address_space(self, pid: int | str = "self") -> int | None:
+        """How many bytes a process may address (ulimit -v); None if that cannot be told or there is no limit."""
+        try:
+            text = (self.proc / str(pid) / "limits").read_text()
+        except OSError:
+            return None
+        found = re.search(r"^Max address space\s+(\d+)", text, re.MULTILINE)
+        return int(found[1]) if found else None
+
+    def memory(self, pid: int | str = "self") -> int | None:
+        """How many bytes of memory the group of a process may use (MemoryMax=); None if there is no limit, or no cgroup v2."""
+        try:
+            text = (self.proc / str(pid) / "cgroup").read_text()
+        except OSError:
+            return None
+        found = re.search(r"^0::/(.*)$", text, re.MULTILINE)
+        if found is None:
+            return None
+        limits, folder = [], self.groups / found[1]
+        while folder != self.groups.parent:  # the groups that it is in limit it, too
+            with contextlib.suppress(OSError, ValueError):  # "max", or none
+                limits.append(int((folder / "memory.max").read_text()))
+            folder = folder.parent
+        return min(limits, default=None)
 
     def name(self, pid: int) -> str:
         """A process for people, such as ``python3 (123)``."""

@@ -9,16 +9,15 @@ from daemon.report.words import counted, moment, outcome, short_day, spoken, who
 from handlers.reasons import FileReason
 
 _ROWS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")
-_SHOWN = 8  # of what needs doing: the rest would push all else away
+_SHOWN = 8  # of what is long, and stands before or between what matters
 _LONGEST = (
     210  # of a message: a longer one says more than a manager asks for, and the meaning of its reason does
 )
 _MEANINGS = {reason.value: reason.meaning for reason in FileReason}
 _FILE = (
     Column("file", "name"),
-    Column("feed", "keep"),
-    Column("sender", "name"),
-    Column("outcome"),
+    Column("from", "name"),
+    Column("outcome", "keep"),
     Column("read", "n"),
     Column("loaded", "n"),
     Column("rejected", "n"),
@@ -112,8 +111,8 @@ def files(facts: Mapping[str, Any]) -> Html:
         parts += [
             el("h3", "Of other days"),
             el("p", f"Came between {moment(others['since'])} and {moment(others['until'])}.", class_="note"),
-            table(_FILE, map(_file, others["items"])),
-            more(others["count"], len(others["items"]), "files"),
+            table(_FILE, map(_file, others["items"][:_SHOWN])),
+            more(others["count"], min(_SHOWN, len(others["items"])), "files"),
         ]
     return el("section", *parts)
 
@@ -130,8 +129,7 @@ def _file(file: Mapping[str, Any]) -> Sequence[Child]:
     word, kind = outcome(dict(file))
     return [
         file["name"],
-        file["feed"] or "none",
-        file["sender"],
+        " ".join(filter(None, (file["feed"] or "no feed", file["sender"]))),
         el("span", word, class_=kind or None),
         *(whole(file[name]) for name in _ROWS),
         moment(file["arrived_at"]),
@@ -153,11 +151,13 @@ def rejects(found: Mapping[str, Any]) -> Html:
         "section",
         el("h2", "Rejected rows"),
         el("p", said, class_="note"),
+        el("h3", "By reason"),
         table(
             [Column("reason"), *numbers, Column("example", "name")],
             ([_reason(one), *_numbers(one), _example(one["example"])] for one in reasons["items"]),
         ),
         more(reasons["count"], len(reasons["items"]), "reasons"),
+        el("h3", "By sender"),
         table(
             [Column("sender", "name"), *numbers, Column("example", "name")],
             ([_sender(one), *_numbers(one), _example(one["example"])] for one in senders["items"]),

@@ -10,7 +10,7 @@ from typing import Any
 from daemon.quality_view.figures import heights
 from daemon.report.html import Html, el
 
-_STEP, _BAR = 10.0, 7.0  # a day's width, and that of its bar
+_STEP, _BAR = 10.0, 6.0  # a day's width, and that of its bar
 _HIGH = 100.0
 _LEAST = 1.5  # of a bar that is not nothing
 _GREY, _RANGE, _INK, _BAD, _WEAK = "#8fa3b5", "#dfe7ee", "#5c6873", "#b3261e", "#9a5b00"

@@ -1,6 +1,7 @@
 """What the page says of quality, of unusual figures, of alerts and of the daily run."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 from daemon.quality_view.figures import trend_words
@@ -19,7 +20,9 @@ from daemon.report.words import (
     value_text,
 )
 
-_CHARTS = 12  # more of them nobody looks at
+_CHARTS = 8  # more of them nobody looks at
+_ALERTS = 10
+_LONGEST = 210  # of an alert's sentence
 _SEVERITIES = {"critical": ("■", "bad"), "warning": ("▲", "weak"), "info": ("●", "dim")}
 _STEPS = {"ok": ("✓ done", "good"), "failed": ("■ failed", "bad"), "skipped": (f"{NOTHING} left out", "dim")}
 
@@ -47,9 +50,9 @@ def _metrics(metrics: Sequence[Mapping[str, Any]]) -> Html:
     days = len(metrics[0]["trend"])
     columns = [
         Column("metric"),
-        Column("status", "keep"),
-        Column("value", "n"),
-        Column("passes", "keep"),
+        Column("status", "keep plain"),
+        Column("value", "n plain"),
+        Column("passes", "keep plain limit"),
         Column(f"last {days} days", "keep plain"),
     ]
     return table(columns, map(_metric, metrics), kind="even")
@@ -98,11 +101,8 @@ def anomalies(found: Mapping[str, Any]) -> Html:
 
 
 def _anomaly(one: Mapping[str, Any]) -> Html:
-    what = f"{one['feed']}, {one['measure']}"
-    of = ", ".join(f"{name} {value}" for name, value in one["of"].items())
-    score = abs(one["score"])
-    side = "above" if one["score"] > 0 else "below"
-    said = f"{score:.1f} standard deviations {side} what was expected"
+    score = one["score"]
+    said = f"{abs(score):.1f} standard deviations {'above' if score > 0 else 'below'} what was expected"
     if one["counted"] is not None and one["expected"] is not None:
         change = change_text(one["change"])
         said = (
@@ -110,19 +110,31 @@ def _anomaly(one: Mapping[str, Any]) -> Html:
         )
     if one["holiday"]:
         said += f"; {one['holiday']}"
+    title, measure = _of(one), f"{one['feed']}, {one['measure']}"
     axis = chart = None
     if one["days"]:
-        chart = weeks(one["days"], "value", f"{what}{f' of {of}' if of else ''}: {said}", "weak")
+        chart = weeks(one["days"], "value", f"{measure}, {title}: {said}", "weak")
         ends = (one["days"][0]["day"], one["days"][-1]["day"])
         axis = el("div", (el("span", short_day(end)) for end in ends), class_="axis")
-    word = el("span", "▲ unusual" if one["severity"] != "info" else "● somewhat unusual", class_="weak keep")
+    word = "● somewhat unusual" if one["severity"] == "info" else "▲ unusual"
     return el(
         "figure",
-        el("h3", what.capitalize(), f" of {of}" if of else None),
-        el("p", word, f": {said}", class_="note"),
+        el("h3", title),
+        el("p", measure, class_="note"),
+        el("p", el("span", word, class_="weak keep"), f": {said}", class_="note"),
         chart,
         axis,
     )
+
+
+def _of(one: Mapping[str, Any]) -> str:
+    """A product in a place, a place, or the feed as a whole."""
+    parts = dict(one["of"])
+    product = parts.pop("product", None)
+    places = " ".join(str(value) for value in parts.values())
+    if product:
+        return f"{product} in {places}" if places else str(product)
+    return places or f"All {one['feed']}"
 
 
 def alerts(found: Mapping[str, Any]) -> Html | None:
@@ -132,8 +144,8 @@ def alerts(found: Mapping[str, Any]) -> Html | None:
     return el(
         "section",
         el("h2", f"Alerts that fire: {found['count']:,}"),
-        el("ul", map(_alert, found["items"]), class_="items"),
-        more(found["count"], len(found["items"]), "alerts"),
+        el("ul", map(_alert, found["items"][:_ALERTS]), class_="items"),
+        more(found["count"], min(_ALERTS, len(found["items"])), "alerts"),
     )
 
 
@@ -146,12 +158,12 @@ def _alert(one: Mapping[str, Any]) -> Html:
             el("span", f"{sign} {one['severity']}", class_=f"{kind} keep"),
             " ",
             el("strong", spoken(one["rule"])),
-            f" {one['feed'] or ''}",
+            f" {one['feed']}" if one["feed"] else None,
             el(
                 "span", f", since {moment(one['since'])}{''.join(f', {word}' for word in seen)}", class_="dim"
             ),
         ),
-        el("p", one["summary"]),
+        el("p", shorten(one["summary"], _LONGEST, placeholder=" …")),
     )
 
 

@@ -1,7 +1,9 @@
 """Writes the report of a day into ``reports/``."""
 
 import json
+import math
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -56,7 +58,7 @@ def make_report(
         OSError: a file cannot be written.
     """
     moment = now or datetime.now(UTC)
-    facts = store.ask(lambda connection: facts_of(connection, settings, moment, day, run))
+    facts = _finite(store.ask(lambda connection: facts_of(connection, settings, moment, day, run)))
     chosen = date.fromisoformat(facts["day"])
     folder = Folders(settings.data_dir).reports
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,9 +70,18 @@ def make_report(
     return Report(chosen, paths["json"], paths["html"], facts)
 
 
+def _finite(value: Any) -> Any:
+    """The same; what is no number, or has no bounds, is unknown: JSON has no word for it."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _write(path: Path, content: bytes) -> None:
     """Writes a whole file, or none; two at once do not mix."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
         with open(fd, "wb") as file:  # noqa: PTH123  (of a descriptor)

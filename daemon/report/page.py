@@ -36,19 +36,26 @@ def page(facts: Mapping[str, Any]) -> str:
         el("title", f"Daily report of {facts['day']}: {told['text']}"),
         el("style", Html(STYLE)),
     )
-    sections = (
-        arrivals.to_do(facts),
-        _sales(facts),
-        quality(facts["quality"]),
-        anomalies(facts["anomalies"]),
-        stock.section(facts["stock"]),
-        arrivals.files(facts),
-        arrivals.rejects(facts["rejects"]),
-        alerts(facts["alerts"]),
-        run(facts["workflow"]),
-    )
-    body = el("body", el("main", _header(facts), *sections, _footer(facts)))
+    body = el("body", el("main", _header(facts), *_sections(facts), _footer(facts)))
     return f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n"
+
+
+def _sections(facts: Mapping[str, Any]) -> Iterator[Html | None]:
+    yield arrivals.to_do(facts)
+    if facts["headline"]["status"] == "nothing":
+        why = "Files that are dropped into live_feeds/ are loaded within seconds; the next report tells of them."
+        if facts["newest_day"]:
+            why = f"The newest day with data is {long_day(facts['newest_day'])}."
+        yield el("section", el("p", why, class_="note after"))
+    else:
+        yield _sales(facts)
+        yield quality(facts["quality"])
+        yield anomalies(facts["anomalies"])
+        yield stock.section(facts["stock"])
+        yield arrivals.files(facts)
+        yield arrivals.rejects(facts["rejects"])
+    yield alerts(facts["alerts"])
+    yield run(facts["workflow"])
 
 
 def _header(facts: Mapping[str, Any]) -> Html:
@@ -64,7 +71,7 @@ def _header(facts: Mapping[str, Any]) -> Html:
             (el("p", sentence) for sentence in told["more"]),
             class_=f"lead {told['status']}",
         ),
-        el("dl", _tiles(facts), class_="tiles"),
+        el("dl", _tiles(facts), class_="tiles") if told["status"] != "nothing" else None,
     )
 
 

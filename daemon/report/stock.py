@@ -5,7 +5,7 @@ from typing import Any
 
 from daemon.report.html import Child, Html, el, joined
 from daemon.report.tables import Column, more, table
-from daemon.report.words import counted, days_text, figure, whole
+from daemon.report.words import counted, days_text, pace, whole
 
 
 def section(found: Mapping[str, Any]) -> Html:
@@ -30,12 +30,12 @@ def section(found: Mapping[str, Any]) -> Html:
                     Column("product", "name"),
                     Column("sells a day", "n"),
                     Column("on the way", "n"),
-                    Column("days without, of 28", "n"),
+                    Column("days without stock, of 28", "n"),
                 ],
                 (
                     [
                         _name(one),
-                        figure(one["units_a_day"]),
+                        pace(one["units_a_day"]),
                         whole(one["in_transit"]),
                         whole(one["stockout_days_28"]),
                     ]
@@ -73,7 +73,7 @@ def _low(one: Mapping[str, Any]) -> Sequence[Child]:
     return [
         _name(one),
         whole(one["available"]),
-        figure(one["units_a_day"]),
+        pace(one["units_a_day"]),
         days_text(one["days_of_supply"]),
         days_text(one["must_last_days"]),
         whole(one["in_transit"]),

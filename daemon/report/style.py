@@ -18,10 +18,10 @@ h1{font-size:27px;line-height:1.25;font-weight:650;letter-spacing:-.012em;margin
 h2{font-size:18px;line-height:1.3;font-weight:650;margin:40px 0 4px;padding-top:14px;border-top:1px solid #d5dbe1}
 h3{font-size:15px;font-weight:650;margin:22px 0 4px}
 .note{color:#5c6873;font-size:13.5px}
-h2+.note{margin-bottom:10px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;margin:26px 0 0;
+h2+.note{margin-bottom:10px}.after{margin-top:22px}
+.tiles{display:flex;flex-wrap:wrap;gap:1px;margin:26px 0 0;
 background:#d5dbe1;border:1px solid #d5dbe1;border-radius:8px;overflow:hidden}
-.tiles div{background:#fff;padding:12px 14px}
+.tiles div{flex:1 1 138px;background:#fff;padding:12px 14px}
 .tiles dt{color:#5c6873;font-size:13px}
 .tiles dd{font-size:22px;font-weight:650;line-height:1.3}
 .tiles .note{font-size:13px;font-weight:400;display:block;line-height:1.4}
@@ -57,20 +57,21 @@ footer{margin-top:44px;padding-top:12px;border-top:1px solid #d5dbe1;color:#5c68
 @media (max-width:600px){
 body{padding:20px 16px 36px}
 h1{font-size:22px}
-.tiles{grid-template-columns:1fr 1fr}
 .cards{grid-template-columns:1fr}
 table.stack thead{display:none}
 table.stack tr{display:block;padding:8px 0;border-bottom:1px solid #e6eaee}
-table.stack td{display:inline;padding:0;border:0;text-align:left;white-space:normal}
+table.stack td{display:inline-block;padding:0;border:0;text-align:left;white-space:normal}
 table.stack td.first{display:block}
-table.stack td[data-l]:not(:empty)::before{content:attr(data-l)" ";color:#5c6873}
-table.stack td[data-l]:not(:last-child)::after{content:" \\00b7 ";color:#5c6873}
-.wide{display:none}
+table.stack td[data-l]:not(:empty)::before{content:attr(data-l)": ";color:#5c6873}
+table.stack td[data-l]:not(:empty):not(:last-child)::after{content:"\\00b7";margin:0 6px;color:#5c6873}
+table.even td{display:inline-block;margin-right:14px;vertical-align:middle}
+table.even td.limit{display:none}
 }
 @media screen and (prefers-color-scheme:dark){
 body{background:#13171b;color:#e4e8ec}
 .kicker b{color:#e4e8ec}
-.kicker,.note,.tiles dt,th,.dim,.axis,footer,table.stack td[data-l]::before{color:#98a4af}
+.kicker,.note,.tiles dt,th,.dim,.axis,footer,
+table.stack td[data-l]:not(:empty)::before,table.stack td[data-l]:not(:empty):not(:last-child)::after{color:#98a4af}
 .lead p,ul.items p{color:#c3cbd2}
 .lead{border-color:#5d7286}.lead.attention{border-color:#f0766c}.lead.look{border-color:#e3a13c}.lead.well{border-color:#5cb885}
 h2,footer{border-color:#323b44}
@@ -84,7 +85,9 @@ svg.chart{border-color:#424d57}
 }
 @page{size:A4;margin:15mm 14mm}
 @media print{
-body{padding:0;font-size:10pt}
+body{padding:0;font-size:10pt;line-height:1.4}
+.tiles div{flex-basis:28mm;padding:7pt 9pt}.tiles dd{font-size:15pt}
+td{padding-top:3pt;padding-bottom:3pt}ul.items li{padding:4pt 0}svg.chart{height:60px}footer{margin-top:18pt}
 main{max-width:none}
 h1{font-size:17pt}h2{font-size:12.5pt;margin-top:20pt;break-after:avoid}h3{font-size:10.5pt;break-after:avoid}
 table{font-size:9.2pt}th,.note,.axis,footer,.kicker{font-size:8.6pt}

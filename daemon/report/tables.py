@@ -12,7 +12,8 @@ class Column:
 
     Attributes:
         title: its heading, and on a telephone the word beside its cells.
-        kind: ``n`` numbers, ``name`` names that may be broken, ``keep`` short words; classes of the style.
+        kind: ``n`` numbers, ``name`` names that may be broken, ``keep`` short words, ``plain`` needs no word beside it;
+            classes of the style.
     """
 
     title: str
@@ -52,7 +53,7 @@ def _row(columns: Sequence[Column], cells: Sequence[Child]) -> Html:
                 "td",
                 cell,
                 class_=" ".join(filter(None, (column.kind, "" if n else "first"))) or None,
-                data_l=column.title if n and column.kind != "plain" else None,
+                data_l=column.title if n and "plain" not in column.kind else None,
             )
             for n, (column, cell) in enumerate(zip(columns, cells, strict=True))
         ),

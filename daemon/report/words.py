@@ -36,6 +36,11 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= _SMALL or float(value).is_integer() else f"{value:,.1f}"
 
 
+def pace(value: float | None) -> str:
+    """Units a day, with a decimal that stands below the others."""
+    return NOTHING if value is None else f"{value:,.1f}"
+
+
 def days_text(value: float | None) -> str:
     """How long something lasts."""
     return NOTHING if value is None else f"{value:,.1f} days"

@@ -94,6 +94,7 @@ class Book:
         found: dict[tuple[str, ...], tuple[int, ...]] = {}
         for row in self.rows(feed):
             day = row["date"][:10]
+            key: tuple[str, ...]
             if feed == "sales":
                 key = (row["product_id"], row["location"] or "", row["channel"], day)
                 units, money = row["quantity_sold"], int(row["revenue"] * E4)

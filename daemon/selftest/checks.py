@@ -50,7 +50,9 @@ class Checks:
         """Something must be so."""
         self.made.append(Check(name, expected, found, ok))
 
-    def same_rows(self, name: str, expected: Mapping[Any, Any], found: Mapping[Any, Any], totals: str) -> None:
+    def same_rows(
+        self, name: str, expected: Mapping[Any, Any], found: Mapping[Any, Any], totals: str
+    ) -> None:
         """Tables of rows (or of figures by their key) must be the same to the last cell; `totals` names the figures.
 
         What is shown are the number of rows and their sums; the hint names the first that differ.

@@ -83,7 +83,10 @@ class Product:
     """The days of a product up to one of them, that day last."""
 
     def __init__(self, book: Book, product: str, as_of: date) -> None:
-        rows = {feed: [r for r in book.rows(feed) if r["product_id"] == product] for feed in ("sales", "inventory", "demand")}
+        rows = {
+            feed: [r for r in book.rows(feed) if r["product_id"] == product]
+            for feed in ("sales", "inventory", "demand")
+        }
         known = [row for some in rows.values() for row in some if row["date"][:10] <= str(as_of)]
         self.first = date.fromisoformat(min(row["date"] for row in known)[:10])
         self.as_of = as_of
@@ -144,7 +147,7 @@ class Product:
         }
 
     def _stock(self) -> dict[str, float | None]:
-        latest = [row for row in self.rows("inventory", 1)]
+        latest = self.rows("inventory", 1)
         on_hand = sum(row["stock_level"] for row in latest)
         available = on_hand - sum(row["reserved_stock"] for row in latest)
         levels: Counter[str] = Counter()

@@ -44,7 +44,9 @@ def _delivery(trial: Trial, checks: Checks, file: Delivery, row: tuple[Any, ...]
         rejects = trial.ask(
             "SELECT line, column_name, reason FROM rejected_rows WHERE delivery_id = ? ORDER BY line", number
         )
-        checks.equal(f"rejects: {file.name}", [list(each) for each in file.rejects], [list(each) for each in rejects])
+        checks.equal(
+            f"rejects: {file.name}", [list(each) for each in file.rejects], [list(each) for each in rejects]
+        )
     if file.reason:
         checks.equal(f"refused: {file.name}", file.reason, json.loads(details or "{}").get("reason"))
     archived = trial.settings.data_dir / (path or "")
@@ -75,12 +77,16 @@ def _rows(trial: Trial, checks: Checks) -> None:
     """Each row, each daily figure, and each row once though its file came twice."""
     for feed in TABLES:
         checks.same_rows(f"rows of {feed}", trial.book.counted(feed), trial.found(feed), "")
-    units, money = trial.ask("SELECT SUM(quantity_sold), SUM(CAST(ROUND(revenue * 10000) AS INTEGER)) FROM live_sales_data")[0]
+    units, money = trial.ask(
+        "SELECT SUM(quantity_sold), SUM(CAST(ROUND(revenue * 10000) AS INTEGER)) FROM live_sales_data"
+    )[0]
     sold = list(trial.book.rows("sales"))
     checks.equal("units sold", sum(row["quantity_sold"] for row in sold), units)
     checks.equal("revenue, in 1/10000", sum(int(row["revenue"] * 10_000) for row in sold), money)
     (stock,) = trial.ask("SELECT SUM(stock_level) FROM live_inventory_updates")[0]
-    checks.equal("sum of all stock levels", sum(row["stock_level"] for row in trial.book.rows("inventory")), stock)
+    checks.equal(
+        "sum of all stock levels", sum(row["stock_level"] for row in trial.book.rows("inventory")), stock
+    )
     for feed, (keys, figures) in _DAILY.items():
         width = len(keys.split(", "))
         found = {row[:width]: row[width:] for row in trial.ask(f"SELECT {keys}, {figures} FROM {feed}_daily")}  # noqa: S608

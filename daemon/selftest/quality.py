@@ -30,7 +30,9 @@ def check(trial: Trial, checks: Checks) -> None:
         feed="sales",
     )
     for rule, share in expected.stock_rules(trial.book, day).items():
-        _judged(trial, checks, f"consistency, rule {rule}, on {day}", share, ("consistency", f"rule:{rule}", day))
+        _judged(
+            trial, checks, f"consistency, rule {rule}, on {day}", share, ("consistency", f"rule:{rule}", day)
+        )
     _hundredfold(trial, checks, corrected)
 
 

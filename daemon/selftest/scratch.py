@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daemon.files import Folders
 from daemon.rebuild.room import room
-from daemon.settings import Settings, quoted
+from daemon.settings import DatabaseSettings, RetrySettings, Settings, SettleSettings, quoted
 
 
 @contextlib.contextmanager
@@ -44,7 +44,7 @@ def settings_in(folder: Path, timezone: str) -> Settings:
     return Settings(
         data_dir=folder / "data",
         timezone=timezone,
-        database={"url": f"sqlite:///{quoted(folder / 'scratch.db')}"},
-        settle={"quiet_seconds": 0, "grace_seconds": 0, "ready_on": "close", "watch": "poll"},
-        retry={"attempts": 1, "initial_seconds": 0.01, "max_seconds": 0.1},
+        database=DatabaseSettings(url=f"sqlite:///{quoted(folder / 'scratch.db')}"),
+        settle=SettleSettings(quiet_seconds=0, grace_seconds=0, ready_on="close", watch="poll"),
+        retry=RetrySettings(attempts=1, initial_seconds=0.01, max_seconds=0.1),
     )

@@ -46,7 +46,9 @@ def bad_cells_and_cut(name: str, text: str) -> Delivery:
     """A sales file with a bad cell in each of five rows, and the last row cut off in its middle."""
     header, *rows = csv.reader(io.StringIO(text))
     rejects = []
-    for at, (column, (cell, reason)) in zip(range(1, len(rows), len(rows) // len(_BAD)), _BAD.items(), strict=False):
+    for at, (column, (cell, reason)) in zip(
+        range(1, len(rows), len(rows) // len(_BAD)), _BAD.items(), strict=False
+    ):
         rows[at][header.index(column)] = cell
         rejects.append((at + 2, column, reason))
     rows[-1] = rows[-1][:3]

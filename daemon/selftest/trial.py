@@ -16,8 +16,8 @@ from daemon.selftest.spoilt import Delivery
 from daemon.service import Service
 from daemon.settings import Settings
 from daemon.store import Store
-from daemon.store.bare import rows as ask
 from daemon.store.backups import sqlite_path
+from daemon.store.bare import rows as ask
 
 HISTORY_DAYS = 63  # nine of each weekday
 PRODUCTS, STORES, SEED = 24, 2, 7
@@ -47,7 +47,9 @@ class Trial:
         self._progress = progress
         self._done = 0
         self._prepared = False
-        yesterday = datetime.now(UTC).astimezone(zoneinfo.ZoneInfo(settings.timezone)).date() - timedelta(days=1)
+        yesterday = datetime.now(UTC).astimezone(zoneinfo.ZoneInfo(settings.timezone)).date() - timedelta(
+            days=1
+        )
         self.days = [yesterday - timedelta(days=back) for back in (2, 1, 0)]
         """The last three days: one that is corrected, one that is spoilt, and one for the daily workflow."""
 
@@ -70,7 +72,9 @@ class Trial:
         """How often each row of a feed stands in its table."""
         names = COLUMNS[feed]
         rows = self.ask(f"SELECT {', '.join(names)} FROM {TABLES[feed]}")  # noqa: S608  (our own names)
-        return Counter(tuple(value(name, cell) for name, cell in zip(names, row, strict=True)) for row in rows)
+        return Counter(
+            tuple(value(name, cell) for name, cell in zip(names, row, strict=True)) for row in rows
+        )
 
     def text(self, feed: str, day: date) -> str:
         """A feed's sample file of a day."""

@@ -96,8 +96,8 @@ def files(connection: Connection, day: date, when: Span, most: int) -> Some:
 
 
 def others(connection: Connection, day: date, when: Span, most: int) -> Some:
-    """The files of other days that came in a span of time; what is wrong first."""
-    return _listed(connection, _besides(day, when).cte("others"), most)
+    """The files of other days that came in a span of time; what is wrong first, then the newest."""
+    return _listed(connection, _besides(day, when).cte("others"), most, newest_first=True)
 
 
 def refused(connection: Connection, day: date, when: Span, most: int) -> Some:
@@ -140,7 +140,7 @@ def _begins(prefix: str) -> ColumnElement[bool]:
     return func.substr(_C.slot, 1, len(prefix)) == prefix
 
 
-def _listed(connection: Connection, its: CTE, most: int) -> Some:
+def _listed(connection: Connection, its: CTE, most: int, *, newest_first: bool = False) -> Some:
     """The first of some deliveries, with ``mended``: a refused one after which another filled its slot, or brought its bytes."""
     c, later = its.c, aliased(DELIVERIES, name="later")
     same = (later.c.slot == c.slot) | (later.c.sha256 == c.sha256)
@@ -152,7 +152,8 @@ def _listed(connection: Connection, its: CTE, most: int) -> Some:
     rank = case({status: n for n, status in enumerate(_BAD)}, value=c.status, else_=len(_BAD))
     open_ = func.sum(case((mended, 0), else_=1)).over().label("open")
     query = select(its, mended.label("mended"), open_, func.count().over().label("of"))
-    return _some(connection, query.order_by(mended, rank, c.file_type, c.file_name, c.id).limit(most))
+    order = (c.id.desc(),) if newest_first else (c.file_type, c.file_name, c.id)
+    return _some(connection, query.order_by(mended, rank, *order).limit(most))
 
 
 def _some(connection: Connection, query: Select[Any]) -> Some:

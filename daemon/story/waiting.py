@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.files import Folders, sha256_of
+from daemon.inbox.access import closed, reader_of
 from daemon.inbox.evidence import Expectations, lacking
 from daemon.inbox.probe import has_writer, tail_of
 from daemon.logs import display_name
@@ -77,7 +78,12 @@ def waiting_file(name: str, settings: Settings, store: Store, here: Path) -> dic
     if stat.S_ISREG(status.st_mode) and status.st_size <= _HASHED:
         digest = sha256_of(path)
         found["same_bytes_as"] = store.known(digest).loaded_by if digest else None
-    if {"no_final_newline", "nul_tail"} & set(found["why"]) and not found["unroutable"]:
+    if closed(folders.inbox, [name], reader_of(folders.work)):  # for the daemon; root could read it
+        found["why"] = [*(why for why in found["why"] if why == "temporary_name"), "unreadable"]
+        found["next"] = [
+            step("Let the group read it; it is taken by itself then:", f"chmod g+r {place(path, here)}")
+        ]
+    elif {"no_final_newline", "nul_tail"} & set(found["why"]) and not found["unroutable"]:
         found["next"] = _cut_off(found, settings.settle.grace_seconds)
     return found
 

@@ -12,9 +12,10 @@ from daemon.backup import make_backup
 from daemon.errors import TransientError
 from daemon.quality_view.moment import facts_now
 from daemon.quality_view.picture import FEEDS, picture
+from daemon.report import make_report
 from daemon.service import Service
 from daemon.settings import Settings
-from daemon.store import Store
+from daemon.store import Store, runs
 from daemon.store.feature_view import count_behind
 from daemon.workflow.orchestrator import Workflow
 from daemon.workflow.steps import Details, Step
@@ -40,6 +41,7 @@ def daily(settings: Settings, store: Store, drain: Callable[[], Details] | None 
         Step("day_close", lambda: day_closed(settings, store), off("feature_engineering")),
         Step("quality_check", lambda: quality_checked(settings, store), off("quality_check")),
         Step("backup", lambda: backed_up(settings), off("backup")),
+        Step("report", lambda: reported(settings, store), off("report")),
         Step("notification", lambda: notified(settings), off("notification")),
     )
     return Workflow(settings, store, steps)
@@ -91,6 +93,17 @@ def backed_up(settings: Settings) -> Details:
     """Copies the database."""
     made = make_backup(settings)
     return {"file": made.file, "size_bytes": made.size, "deliveries": made.rows.get("data_ingestion_log", 0)}
+
+
+def reported(settings: Settings, store: Store) -> Details:
+    """Writes the report of the newest day with data; what the steps before it did is told there."""
+    run = next(iter(store.ask(runs.newest)), None)
+    made = make_report(settings, store, run=run)
+    return {
+        "day": made.day.isoformat(),
+        "file": str(made.html_path),
+        "headline": made.facts["headline"]["text"],
+    }
 
 
 def notified(settings: Settings) -> Details:

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ def _users() -> Iterator[tuple[User, User]]:
             also = ["-G", names[1]] if name == names[0] else []
             # no password at all is no locked account, which sshd would refuse
             command = ["useradd", "-r", "-M", "-U", *also, "-d", "/", "-s", "/bin/sh", "-p", "*", name]
-            done = subprocess.run(command, capture_output=True, check=False)
+            done = _in_turn(command)
             if done.returncode:
                 pytest.skip(f"users cannot be made here: {done.stderr.decode().strip()}")
         found = [pwd.getpwnam(name) for name in names]
@@ -141,7 +142,17 @@ def _users() -> Iterator[tuple[User, User]]:
 
 def _remove_user(name: str) -> None:
     for program in ("userdel", "groupdel"):
-        subprocess.run([program, name], capture_output=True, check=False)
+        _in_turn([program, name])
+
+
+def _in_turn(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """A change of the accounts; somebody else who changes them holds a lock, for which these programs do not wait."""
+    for _ in range(50):
+        done = subprocess.run(command, capture_output=True, check=False)
+        if b"lock" not in done.stderr:
+            break
+        time.sleep(0.1)
+    return done
 
 
 def _me() -> User:

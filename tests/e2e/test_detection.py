@@ -1,5 +1,6 @@
 """How files are found and when they count as complete: one daemon, real inotify, real uploads."""
 
+import json
 import os
 import shutil
 import signal
@@ -304,6 +305,11 @@ def test_unreadable_file_waits_until_it_can_be_read(sqlite_place: Place) -> None
     status = place.start("status", "--json")
     assert status.end() == 0
     assert status.result()["unreadable"] == [closed, manifest.name], "also when root asks"
+    explained = place.start("explain", closed, "--json")
+    assert explained.end() == 0
+    told = json.loads(explained.out.read_text())["waiting"]
+    assert told["why"] == ["unreadable"], told
+    assert "chmod g+r" in told["next"][0]["command"]
     assert place.ledger(closed) == place.ledger(manifested) == []
     for _ in range(3):
         daemon.popen.send_signal(signal.SIGUSR1)  # looked at again, and nothing more is said of it

@@ -97,11 +97,8 @@ class Trial:
         """Waits until everything that was sent is loaded, filed away and followed up; how long that took."""
         assert self._ended is not None
         begun = self._ended
-        until(
-            self._is_done,
-            within - (time.monotonic() - begun),
-            lambda: f"{self._state()}\n{self.daemon.tail()}",
-        )
+        left = within - (time.monotonic() - begun)
+        until(self._is_done, left, lambda: f"{self._state()}\n{self.daemon.tail()}", every=0.1)
         seconds = time.monotonic() - begun
         self._recovered.append(seconds)
         self.record("seconds", round(max(self._recovered), 1))

@@ -439,6 +439,29 @@ def test_few_open_files(tmp_path: Path) -> None:
     assert states("open files", Site(tmp_path / "none.yaml", {}, proc=make_proc(tmp_path))) == ["warn"]
 
 
+@pytest.mark.parametrize(
+    ("group", "space", "expected"),
+    [
+        ("max", "unlimited", ["ok"]),
+        ("1073741824", "unlimited", ["ok"]),
+        ("400000000", "unlimited", ["warn"]),
+        ("100000000", "unlimited", ["fail"]),
+        ("max", "2000000000", ["warn"]),
+    ],
+)
+def test_memory_that_the_daemon_may_use(group: str, space: str, expected: list[str], tmp_path: Path) -> None:
+    proc, groups = make_proc(tmp_path), tmp_path / "cgroup"
+    (proc / "41/cgroup").write_text("0::/system.slice/stockgrip.service\n")
+    with (proc / "41/limits").open("a") as limits:
+        limits.write(f"Max address space         {space}   unlimited   bytes\n")
+    (groups / "system.slice/stockgrip.service").mkdir(parents=True)
+    (groups / "system.slice/memory.max").write_text(f"{group}\n")  # that of a slice counts, too
+    (groups / "system.slice/stockgrip.service/memory.max").write_text("max\n")
+    at = Site(tmp_path / "none.yaml", {}, proc=proc)
+    object.__setattr__(at, "processes", Processes(proc, groups))
+    assert states("memory", at) == expected
+
+
 def test_a_daemon_that_is_seen_is_asked_for_its_rights(tmp_path: Path) -> None:
     """By its watch on the inbox; then its capabilities count, not ours."""
     at = site(tmp_path)

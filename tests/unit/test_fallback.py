@@ -1,0 +1,100 @@
+"""Estimates for missing days: their arithmetic, and what the tables of a real database make of it."""
+
+import random
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from support.files import csv_bytes, drop
+
+from daemon.service import Service
+from daemon.store import Store, create_database, get_session
+from handlers import fallback
+from handlers.fallback import Level
+from stockgrip import FallbackDataHandler, Settings
+
+DAY = timedelta(days=1)
+MONDAY = date(2026, 3, 2)
+
+
+def test_order_statistics_hold_what_they_say() -> None:
+    assert fallback.between(range(9)) == (0, 8, 0.8)
+    assert fallback.between(range(19)) == (1, 17, 0.8)
+    chance = random.Random(1)  # noqa: S311
+    hits = 0
+    for _ in range(4_000):
+        *values, new = (chance.lognormvariate(0, 2) for _ in range(20))
+        low, high, _ = fallback.between(values)
+        hits += low <= new <= high
+    assert hits / 4_000 == pytest.approx(0.8, abs=0.02)
+
+
+def test_sales_are_the_median_of_the_nearest_same_weekdays_on_both_sides() -> None:
+    sold = {MONDAY + n * DAY: 100 * (n % 7 == 0) + n // 7 for n in range(40 * 7)}
+    found = fallback.sales(sold, MONDAY + 20 * 7 * DAY)
+    assert found is not None
+    assert (found.method, found.observations, found.nominal) == ("same_weekday", 19, 0.8)
+    assert all(day.weekday() == 0 and day != MONDAY + 20 * 7 * DAY for day in found.days)
+    assert (found.value, found.low, found.high) == (119, 112, 128)  # weeks 10 to 29 without the 20th
+
+
+def test_few_days_widen_the_interval_and_too_few_have_none() -> None:
+    weekly = {MONDAY + 7 * n * DAY: 10 for n in range(4)}
+    few = fallback.sales(weekly, MONDAY + 28 * DAY)
+    assert few is not None
+    assert (few.method, few.value, few.mean, few.nominal) == ("same_weekday_few", 10, 10, 0.8)
+    assert few.low < 6 < 14 < few.high  # wider than Poisson's 6 to 14
+    daily = {MONDAY + n * DAY: n for n in range(4)}
+    any_day = fallback.sales(daily, MONDAY + 5 * DAY)
+    assert any_day is not None
+    assert (any_day.method, any_day.value) == ("any_weekday", 1.5)
+    del daily[MONDAY]
+    assert fallback.sales(daily, MONDAY + 5 * DAY) is None
+    assert fallback.sales(weekly, MONDAY + 400 * DAY) is None
+
+
+@pytest.mark.parametrize("units", [0, 3, 20_000])
+def test_few_counts_of_any_size(units: int) -> None:
+    found = fallback.sales({MONDAY + 7 * n * DAY: units for n in range(5)}, MONDAY + 35 * DAY)
+    assert found is not None
+    assert 0 <= found.low <= units <= found.high <= 2 * units + 1
+
+
+def levels(days: int, start: int = 500, sold: int = 5) -> list[Level]:
+    return [Level(MONDAY + n * DAY, "store", start - sold * n, 0) for n in range(days)]
+
+
+def test_a_level_is_rolled_forward_by_sales_and_by_what_should_have_come() -> None:
+    sold = {MONDAY + n * DAY: 5 for n in range(20)}
+    found = fallback.inventory(levels(15), sold, MONDAY + 17 * DAY)
+    assert found is not None
+    assert (found.method, found.value, found.low, found.high) == ("roll_forward", 415, 415, 415)
+    coming = [Level(MONDAY, "store", 10, 30, MONDAY + DAY), Level(MONDAY, "depot", 1, 7, MONDAY + 9 * DAY)]
+    found = fallback.inventory(coming, sold, MONDAY + 2 * DAY)
+    assert found is not None
+    assert (found.method, found.nominal) == ("roll_forward_bounds", None)
+    assert (found.value, found.low, found.high) == (31, 1, 38)
+    assert fallback.inventory(coming, sold, MONDAY) is None
+    assert fallback.inventory(coming, sold, MONDAY + 29 * DAY) is None
+
+
+def test_a_level_whose_sales_are_missing_too_has_a_wider_interval() -> None:
+    chance = random.Random(2)  # noqa: S311
+    sold = {MONDAY + n * DAY: chance.randrange(12) for n in range(90)}
+    stock, known = 2_000, []
+    for day, units in sold.items():
+        stock -= units
+        known.append(Level(day, "store", stock, 0))
+    last = MONDAY + 60 * DAY
+    exact = fallback.inventory(known, sold, last)
+    guessed = fallback.inventory(known, {day: units for day, units in sold.items() if day != last}, last)
+    assert exact is not None
+    assert guessed is not None
+    assert exact.low == exact.high == known[60].stock
+    assert guessed.low <= known[60].stock <= guessed.high
+    assert 6 <= guessed.high - guessed.low <= 12
+
+
+@pytest.fixture
+def handler(store: Store, database_url: str, tmp_path: Path, make_service) -> FallbackDataHandler:
+    raise NotImplementedError
