@@ -115,6 +115,7 @@ system-packages:
 	for pair in jq:jq strace:strace sftp:openssh-client faketime:faketime; do \
 	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
 	done; \
+	[ -x /usr/sbin/sshd ] || missing="$$missing openssh-server"; \
 	[ -x /usr/lib/openssh/sftp-server ] || [ -x /usr/libexec/openssh/sftp-server ] \
 	  || [ -x /usr/libexec/sftp-server ] || missing="$$missing openssh-sftp-server"; \
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \

@@ -52,12 +52,17 @@ TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A file as it counts: without the rows on its rejected lines."""
+    """A file as it counts.
+
+    Attributes:
+        feed: whose.
+        day: in its name.
+        rows: without those on its rejected lines.
+    """
 
     feed: str
-    text: str
     day: str
-    rejected: frozenset[int]
+    rows: tuple[Row, ...]
 
 
 @dataclass(slots=True)
@@ -77,13 +82,14 @@ class Book:
         stem = name.partition(".")[0]
         dated = re.search(r"_(\d{4})(\d\d)(\d\d)", stem)
         day = "-".join(dated.groups()) if dated else ""
-        self.pages[stem] = Page(stem.partition("_")[0], text, day, frozenset(rejected))
+        feed = stem.partition("_")[0]
+        self.pages[stem] = Page(feed, day, tuple(_rows(feed, text, day, frozenset(rejected))))
 
     def rows(self, feed: str) -> Iterator[Row]:
         """The rows of a feed, in no order, with the values that the tables must have."""
         for page in self.pages.values():
             if page.feed == feed:
-                yield from _rows(page)
+                yield from page.rows
 
     def counted(self, feed: str) -> Counter[tuple[Any, ...]]:
         """How often each row occurs."""
@@ -137,10 +143,9 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _rows(page: Page) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(page.text, newline=""))
+def _rows(feed: str, text: str, day: str, rejected: frozenset[int]) -> Iterator[Row]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     for cells in reader:
-        if reader.line_num in page.rejected:
-            continue
-        cells.setdefault("date", page.day)
-        yield {name: value(name, (cells.get(name) or "").strip()) for name in COLUMNS[page.feed]}
+        if reader.line_num not in rejected:
+            cells.setdefault("date", day)
+            yield {name: value(name, (cells.get(name) or "").strip()) for name in COLUMNS[feed]}

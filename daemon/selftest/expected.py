@@ -38,9 +38,10 @@ def completeness(book: Book, day: date) -> float:
     came: dict[date, set[tuple[str, str]]] = defaultdict(set)
     for row in book.rows("sales"):
         came[date.fromisoformat(row["date"][:10])].add((row["location"], row["channel"]))
-    earlier = [day - 7 * _DAY * back for back in range(1, _SAME_WEEKDAYS + 1)]
+    begin = min(came)
+    earlier = [one for back in range(1, _SAME_WEEKDAYS + 1) if (one := day - 7 * _DAY * back) >= begin]
     hits = Counter(key for one in earlier for key in came[one])
-    usual = {key: (count + 0.5) / (_SAME_WEEKDAYS + 1) for key, count in hits.items()}
+    usual = {key: (count + 0.5) / (len(earlier) + 1) for key, count in hits.items()}
     usual = {key: p for key, p in usual.items() if p >= 0.5}  # noqa: PLR2004
     return min(1.0, len(usual.keys() & came[day]) / sum(usual.values()))
 

@@ -19,8 +19,8 @@ from daemon.store import Store
 from daemon.store.backups import sqlite_path
 from daemon.store.bare import rows as ask
 
-HISTORY_DAYS = 63  # nine of each weekday
-PRODUCTS, STORES, SEED = 24, 2, 7
+HISTORY_DAYS = 49  # seven of each weekday
+PRODUCTS, STORES, SEED = 16, 2, 7
 FEEDS = ("sales", "inventory", "demand")
 FILES = len(FEEDS) * 5 + 2  # that are delivered in all
 
