@@ -110,9 +110,11 @@ python-is-new:
 	  else echo "python3 cannot make virtual environments; run: sudo apt-get install python3-venv" >&2; exit 1; fi; }
 
 # What tests use beyond Python, as command:package. Without them those tests are skipped, and say so.
+PAIRS := jq:jq strace:strace sftp:openssh-client faketime:faketime
+faults: PAIRS += lftp:lftp rclone:rclone rsync:rsync smbclient:smbclient smbd:samba systemd-nspawn:systemd-container
 system-packages:
 	@missing=""; \
-	for pair in jq:jq strace:strace sftp:openssh-client faketime:faketime; do \
+	for pair in $(PAIRS); do \
 	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
 	done; \
 	[ -x /usr/sbin/sshd ] || missing="$$missing openssh-server"; \

@@ -87,7 +87,7 @@ def sales(year: Year) -> dict[str, dict[str, float]]:
     rates = units.sum(1) / year.is_open.sum()
     groups = {"the chain": units.sum(0, keepdims=True)}
     for name, (low, high) in CLASSES.items():
-        some = np.flatnonzero((rates >= low) & (rates < high) & ((units > 0).sum(1) >= 8))  # noqa: PLR2004
+        some = np.flatnonzero((rates >= low) & (rates < high) & ((units > 0).sum(1) >= 8))
         groups[name] = units[chance.permutation(some)[:PRODUCTS]]
     found = {}
     for name, group in groups.items():

@@ -35,7 +35,7 @@ def alone(folders: Folders) -> Iterator[None]:
 @contextlib.contextmanager
 def _held(folders: Folders, how: int) -> Iterator[None]:
     folders.work.mkdir(parents=True, exist_ok=True)
-    fd = os.open(folders.work / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    fd = os.open(folders.work / _NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o660)
     try:
         try:
             fcntl.flock(fd, how)

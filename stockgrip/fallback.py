@@ -138,7 +138,7 @@ class FallbackDataHandler:
         known = self._told(product_id, day)
         here = [level.stock for level in known.levels if level.day == day]
         recorded = sum(here) if here else None
-        found = fallback.inventory(known.levels, known.net, day)
+        found = fallback.inventory(known.levels, {**dict.fromkeys(self._closed, 0), **known.net}, day)
         if found is None:
             before = any(
                 timedelta(0) < day - level.day <= timedelta(days=fallback.CARRY) for level in known.levels

@@ -31,10 +31,8 @@ def headline(found: Mapping[str, Any]) -> dict[str, Any]:
     """
     points = sorted(_points(found), key=lambda point: point.level != ATTENTION)
     firing = found["alerts"]["critical"] + found["alerts"]["warning"]
-    if not points and firing:  # of other days
-        points = [
-            _Point(LOOK, f"{_count(firing, 'alert')} of other days {'fires' if firing == 1 else 'fire'}")
-        ]
+    if not points and firing:  # about other days, mostly
+        points = [_Point(LOOK, f"{_count(firing, 'alert')} {'fires' if firing == 1 else 'fire'}")]
     sales = sales_text(found["sales"], found["weekday"])
     told = ", ".join(point.text for point in points[:_NAMED])
     more = [f"Also {_listed(point.text for point in points[_NAMED:])}."] if points[_NAMED:] else []

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,24 +13,24 @@ from daemon.settings import DatabaseSettings, RetrySettings, Settings, SettleSet
 
 @contextlib.contextmanager
 def scratch(settings: Settings, *, keep: bool) -> Iterator[Path]:
-    """A new folder; removed at the end, and by the next one if its owner died.
+    """A new folder, removed at the end; below ``.work/`` also by the next one, if its owner died.
 
     Args:
         settings: of the site, on whose filesystem it is if that can be written.
         keep: leave it there.
     """
-    parent = _parent(Folders(settings.data_dir).work)
+    work = Folders(settings.data_dir).work
+    ours = os.access(work, os.W_OK | os.X_OK)
     if keep:
-        folder = parent / f"selftest-{secrets.token_hex(4)}"
-        folder.mkdir(mode=0o700)
-        yield folder
-        return
-    with room(parent) as folder:
-        yield folder
-
-
-def _parent(work: Path) -> Path:
-    return work if os.access(work, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+        yield Path(tempfile.mkdtemp(prefix="selftest-", dir=work if ours else None))
+    elif ours:
+        with room(work) as folder:
+            yield folder
+    else:  # what else lies there is not ours to tidy up
+        with tempfile.TemporaryDirectory(
+            prefix="stockgrip-selftest-", ignore_cleanup_errors=True
+        ) as folder_name:
+            yield Path(folder_name)
 
 
 def settings_in(folder: Path, timezone: str) -> Settings:

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 # PostgreSQL's classes of errors that pass: serialization and deadlock, connection, shutdown, resources.
 _PASSING_STATES = ("40001", "40P01", "08", "57P0", "53", "55P03", "25006")
 IMMEDIATE = {"begin": "IMMEDIATE"}
+# Of libpq: a server that vanishes without a word is given up after about half a minute, not after TCP's two hours.
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 
 
 def open_engine(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
@@ -37,7 +45,7 @@ def open_engine(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
             parsed,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",  # whatever the server's default: who waited sees what was committed
-            connect_args={"connect_timeout": 10},
+            connect_args=_PATIENCE,
         )
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select, update
 
 from daemon.store.alerts import take_turns
 from daemon.store.derived import ALERTS, LETTERS, NOTICES, SILENCES
@@ -23,6 +23,7 @@ _A, _N, _L = ALERTS.c, NOTICES.c, LETTERS.c
 _MOST = 2_000  # notices at a time
 _KEYS = 500
 _LONGEST_ERROR = 1_000
+_FARTHEST = timedelta(hours=2)  # no letter is put off, or leased, for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def choice(connection: Connection, policy: Policy, most_an_hour: int) -> Choice:
         return Choice()
     hour_ago = policy.now - timedelta(hours=1)
     made = connection.execute(
-        select(func.count(_L.id.distinct())).where(_L.created_at > hour_ago)
+        select(func.count(_L.id.distinct())).where(_L.created_at > hour_ago, _L.created_at <= policy.now)
     ).scalar_one()
     late = connection.execute(
         select(ALERTS).where(_A.state == "firing", _A.rule.in_(sorted(LATENESS)))
@@ -189,8 +190,8 @@ def parents(connection: Connection, draft: Draft) -> list[str]:
 def claim(connection: Connection, channel: str, now: datetime, lease: timedelta) -> Letter | None:
     """Takes the next letter of a channel that is due, so that nobody else sends it until the lease is over."""
     take_turns(connection)
-    free = or_(_L.lease_until.is_(None), _L.lease_until <= now)
-    due = (_L.channel == channel) & _L.sent_at.is_(None) & (_L.next_try_at <= now) & free
+    free = or_(_L.lease_until.is_(None), _is_over(_L.lease_until, now))
+    due = (_L.channel == channel) & _L.sent_at.is_(None) & _is_over(_L.next_try_at, now) & free
     row = connection.execute(select(LETTERS).where(due).order_by(_L.created_at, _L.id).limit(1)).first()
     if row is None:
         return None
@@ -198,9 +199,14 @@ def claim(connection: Connection, channel: str, now: datetime, lease: timedelta)
     return Letter(row.id, channel, row.created_at, row.facts, row.attempts, tuple(row.accepted or ()))
 
 
+def _is_over(moment: ColumnElement[datetime | None], now: datetime) -> ColumnElement[bool]:
+    """Whether a moment has come; one that lies too far ahead was noted before the clock was set back."""
+    return or_(moment <= now, moment > now + _FARTHEST)
+
+
 def is_due(connection: Connection, channel: str, now: datetime) -> bool:
     """Whether ``claim`` may find something: asked first, for it costs no writing transaction."""
-    due = (_L.channel == channel) & _L.sent_at.is_(None) & (_L.next_try_at <= now)
+    due = (_L.channel == channel) & _L.sent_at.is_(None) & _is_over(_L.next_try_at, now)
     return connection.execute(select(_L.id).where(due).limit(1)).first() is not None
 
 

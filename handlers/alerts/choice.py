@@ -193,7 +193,8 @@ def _is_due(notice: Notice, since: datetime, policy: Policy) -> bool:
         return notice.created_at < policy.digest_before
     hurry = notice.alert["severity"] == Severity.CRITICAL and notice.kind == "firing"
     wait = min(policy.group, CRITICAL_WAITS) if hurry else policy.group
-    return policy.at_once or policy.now - since >= wait
+    # a moment to come: the clock was set back since
+    return policy.at_once or not timedelta(0) <= policy.now - since < wait
 
 
 def _group(notice: Notice) -> _Group:

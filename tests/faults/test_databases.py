@@ -87,6 +87,7 @@ def test_server_is_restarted_in_the_middle_of_a_load(own_trial: tuple[Trial, Clu
     trial.finish()
 
 
+@pytest.mark.faults
 def test_connections_are_ended_in_the_middle_of_a_load(pg_trial: Trial, postgres: Cluster) -> None:
     """As a fail-over, an administrator or a network device does."""
     daemon = pg_trial.run()

@@ -76,6 +76,7 @@ def test_one_disk_for_all_is_full(sqlite_trial: Trial) -> None:
         place.engine.dispose()
 
 
+@pytest.mark.faults
 def test_data_folder_turns_read_only(trial: Trial) -> None:
     """As the kernel does when a disk has errors: a file lies there, and cannot be taken."""
     place = trial.place

@@ -110,13 +110,12 @@ def test_memory_of_the_unit_is_used_up(trial: Trial) -> None:
 # ---- events of the kernel
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("call", "remedy"),
     [
         ("inotify_add_watch:error=ENOSPC", "max_user_watches"),
-        pytest.param(
-            "?inotify_init,inotify_init1:error=EMFILE", "max_user_instances", marks=pytest.mark.faults
-        ),
+        ("?inotify_init,inotify_init1:error=EMFILE", "max_user_instances"),
     ],
 )
 def test_no_watch_is_left_when_it_is_needed_anew(sqlite_trial: Trial, call: str, remedy: str) -> None:

@@ -7,16 +7,21 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import make_settings
+from sqlalchemy import Connection, insert
 from support.files import INVENTORY, PRODUCTS, SALES, csv_bytes, drop
 
 from daemon.report import Report, make_report
 from daemon.service import Service
 from daemon.store import Store, runs
+from daemon.store.quality import record
+from daemon.store.schema import DAILY, TOTALS
 from daemon.workflow.daily import daily
+from handlers.quality.result import TOLD_BY, Metric, Result, Status
 
 DAY = date(2025, 7, 1)  # a Tuesday
 NOW = datetime(2025, 7, 2, 6, tzinfo=UTC)
@@ -55,7 +60,7 @@ def site(service: Callable[..., Service]) -> Service:
         csv_bytes(SALES, [*[sale(DAY, f"Q{n}", 2, 3) for n in range(20)], bad[1]]),
     )
     drop(inbox, f"sales_data_{DAY:%Y%m%d}_broken.csv", b"nonsense\n1\n")
-    levels = [stock("A", 0), stock("B", 3), stock("C", 5000), stock("<b>&", 0)]
+    levels = [stock("A", 0), stock("B", 10), stock("C", 5000), stock("<b>&", 0)]
     drop(inbox, f"inventory_data_{DAY:%Y%m%d}.csv", csv_bytes(INVENTORY, levels))
     made.drain()
     drop(
@@ -93,7 +98,7 @@ class Page(HTMLParser):
             "link",
             "iframe",
             "object",
-            "b" if self._in("strong") else "embed",
+            "embed",
         )
         for name, _ in attrs:
             assert name not in ("src", "href", "style", "xlink:href", "action", "background")
@@ -169,9 +174,9 @@ def test_stock_files_and_the_line_of_the_day(site: Service, store: Store) -> Non
     out, low = facts["stock"]["out"], facts["stock"]["low"]
     assert [one["product"] for one in out["items"]] == ["A", "<b>&"]
     assert (out["count"], out["selling"], facts["stock"]["products"]) == (2, 1, 64)
-    (short,) = low["items"]  # three left, two and more sell a day, and nine days until more can come
+    (short,) = low["items"]  # ten left, some two sell a day, and nine days until more can come
     assert (short["product"], short["name"], short["must_last_days"]) == ("B", "Bread", 9.0)
-    assert short["days_of_supply"] == pytest.approx(3 / short["units_a_day"])
+    assert short["days_of_supply"] == pytest.approx(10 / short["units_a_day"])
     (refused,) = facts["files"]["refused"]["items"]
     assert (refused["sender"], refused["mended"], facts["files"]["refused"]["open"]) == ("broken", False, 1)
     headline = facts["headline"]
@@ -183,11 +188,24 @@ def test_stock_files_and_the_line_of_the_day(site: Service, store: Store) -> Non
         == "1 product that sold lately is out of stock; 1 product may run out before more can come."
     )
 
-    fine = csv_bytes(SALES, [sale(DAY, "Z", 1, 1)])
-    drop(site.folders.inbox, f"sales_data_{DAY:%Y%m%d}_broken.csv", fine)
+    for content, still in ((b"more nonsense\n1\n", 2), (csv_bytes(SALES, [sale(DAY, "Z", 1, 1)]), 0)):
+        drop(site.folders.inbox, f"sales_data_{DAY:%Y%m%d}_broken.csv", content)
+        site.drain()
+        after = made(site, store).facts["files"]["refused"]
+        assert (after["open"], [one["mended"] for one in after["items"]]) == (still, [not still] * 2)
+
+
+def test_corrected_rows_are_no_rejects(site: Service, store: Store) -> None:
+    before = made(site, store).facts["rejects"]["rows"]
+    (rejects,) = site.folders.errors.glob(f"sales_data_{DAY:%Y%m%d}.*rejects*")
+    header, *lines = rejects.read_bytes().splitlines(keepends=True)
+    (one,) = (line for line in lines if b",x," in line)
+    rejects.unlink()
+    drop(site.folders.inbox, rejects.name, header + one.replace(b",x,", b",1,", 1))
     site.drain()
-    after = made(site, store).facts["files"]["refused"]
-    assert (after["open"], [one["mended"] for one in after["items"]]) == (0, [True])
+    facts = made(site, store).facts
+    assert facts["rejects"]["rows"] == before - 1 == 3
+    assert facts["rejects"]["files"] == 2
 
 
 def test_files_of_other_days_are_those_that_came_meanwhile(site: Service, store: Store) -> None:
@@ -200,6 +218,65 @@ def test_files_of_other_days_are_those_that_came_meanwhile(site: Service, store:
         make_report(site.settings, store, DAY - timedelta(7), now=now).facts["files"]["of_day"]["count"] == 2
     )
     assert made(site, store).facts["files"]["of_other_days"]["count"] == 0, "they came later than that moment"
+
+
+def test_an_unusual_figure_stands_beside_the_weeks_before(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    place = "location:a%7Cb%25|channel:pos"
+    figures = {"returned": 0, "revenue_e4": 0, "promo_units": 0, "rows": 7}
+    daily_rows, totals = [], []
+    for back in range(150, -1, -1):
+        day, units = DAY - timedelta(back), 100 if back else 300
+        if back == 3:
+            continue  # nothing came
+        row = {"product_id": "A<b>", "day": day, "location": "a|b%", "channel": "pos", "units": units}
+        daily_rows.append(row | figures)
+        totals += [
+            {
+                "feed": "sales",
+                "day": day,
+                "scope": scope,
+                "units": units,
+                "value_e4": units * 10_000,
+                "rows": 7,
+            }
+            for scope in ("", place)
+        ]
+
+    def write(connection: Connection) -> None:
+        connection.execute(insert(TOTALS), totals)
+        connection.execute(insert(DAILY["sales"]), daily_rows)
+        said = {"counted": 300, "expected": 100.0}
+        scopes = ("measure:revenue", f"measure:units|{place}", f"measure:units|{place}|product:A<b>")
+        found = [
+            Result(Metric.ANOMALY_SCORE, scope, DAY, score, 2.0, Status.WARNING, said | told)
+            for scope, score, told in zip(
+                scopes, (3.5, 4.0, 5.0), ({}, {TOLD_BY: scopes[0]}, {TOLD_BY: scopes[0]}), strict=True
+            )
+        ]
+        record(connection, found, "sales", NOW, 1)
+
+    store.change(write)
+    report = make_report(make_settings(tmp_path / "data", database_url), store, now=NOW)
+    items = report.facts["anomalies"]["items"]
+    parts = {"location": "a|b%", "channel": "pos"}
+    assert [one["of"] for one in items] == [{}, parts | {"product": "A<b>"}, parts], (
+        "the whole first, then the worst"
+    )
+    for one in items:
+        assert (one["counted"], one["expected"], one["change"]) == (300, 100, 2)
+        days = one["days"]
+        assert [each["value"] for each in days] == [*[100] * 24, None, 100, 100, 300]
+        assert {each["expected"] for each in days} == {100}
+        assert all(
+            (each["low"], each["high"]) == (pytest.approx(80, abs=1), pytest.approx(120, abs=1))
+            for each in days
+        )
+    assert report.facts["headline"]["text"].startswith(
+        "Unusual figures in sales; sales 3 times those of a usual Tuesday"
+    )
+    assert "A<b> in a|b% pos" in Page(report.html_path.read_text("utf-8")).words
 
 
 @SQLITE

@@ -54,7 +54,7 @@ EARLY = {"metrics": {"insufficient_history": 9, "pass": 6}}
             "1 file late; sales so far 40 % below a usual Tuesday",
         ),
         ({"quality": FAILS}, "attention", "Consistency of demand fails; sales 4 % below a usual Tuesday"),
-        ({"alerts": {"warning": 2}}, "look", "2 alerts of other days fire; sales 4 % below a usual Tuesday"),
+        ({"alerts": {"warning": 2}}, "look", "2 alerts fire; sales 4 % below a usual Tuesday"),
         (
             {"rejects": {"rows": 1}, "workflow": {"steps": [{"name": "day_close", "status": "failed"}]}},
             "attention",
