@@ -111,7 +111,7 @@ python-is-new:
 
 # What tests use beyond Python, as command:package. Without them those tests are skipped, and say so.
 PAIRS := jq:jq strace:strace sftp:openssh-client faketime:faketime
-faults: PAIRS += lftp:lftp rclone:rclone rsync:rsync smbclient:smbclient smbd:samba systemd-nspawn:systemd-container
+faults: PAIRS += lftp:lftp rclone:rclone rsync:rsync smbclient:smbclient smbd:samba systemd-nspawn:systemd-container shellcheck:shellcheck lintian:lintian
 system-packages:
 	@missing=""; \
 	for pair in $(PAIRS); do \

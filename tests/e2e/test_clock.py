@@ -42,11 +42,11 @@ def test_clock_set_during_a_run(sqlite_place: Place) -> None:
         aside.write_text(jump)
         aside.replace(offset)
         place.wait_loaded(before, seconds=10)
-        assert quiet <= time.monotonic() - begun < quiet + 5, "the jump made it hurry or wait"
+        assert quiet <= time.monotonic() - begun < quiet + 20, "the jump made it hurry or wait"
         begun = time.monotonic()
         put(place.inbox, after, sales(f"AFTER{n}"))
         place.wait_loaded(after, seconds=10)
-        assert quiet <= time.monotonic() - begun < quiet + 5
+        assert quiet <= time.monotonic() - begun < quiet + 20
         assert len(daemon.said("clock_jumped")) == n + 1
     assert daemon.stop() == 0
     place.assert_clean()

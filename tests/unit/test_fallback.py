@@ -95,12 +95,15 @@ def test_a_level_whose_sales_are_missing_too_has_a_wider_interval() -> None:
         known.append(Level(day, "store", stock, 0))
     last = MONDAY + 60 * DAY
     exact = fallback.inventory(known, sold, last)
-    guessed = fallback.inventory(known, {day: units for day, units in sold.items() if day != last}, last)
+    told = {day: units for day, units in sold.items() if day != last}
+    guessed = fallback.inventory(known, told, last)
     assert exact is not None
     assert guessed is not None
     assert exact.low == exact.high == known[60].stock
     assert guessed.low <= known[60].stock <= guessed.high
     assert 6 <= guessed.high - guessed.low <= 12
+    hidden = [level for level in known if level.day != last]
+    assert fallback.inventory(hidden, told, last) == guessed  # the day itself is not looked at
 
 
 # ---- on a database
@@ -117,6 +120,7 @@ SHOP = [  # twelve weeks of one product: 10 a day and 30 on Saturdays, every day
 def session(service: Callable[..., Service], database_url: str) -> Iterator[Session]:
     made = service(quality={"enabled": False})
     sold = [f"{day},A,pos,{units},{units}.00,,,,shop" for day, units in SHOP]
+    sold += [f"2026-05-{day},B,pos,7,7.00,,,,shop" for day in (17, 18, 20, 21)]
     stock, counted = 5_000, []
     for day, units in SHOP:
         stock -= units
@@ -153,6 +157,14 @@ def test_estimates_from_the_tables_and_none_of_them_is_written(session: Session)
         stock["estimate"] == 5_000 - 30 * 8 - 10 * 53 - 30
     )  # Saturdays before, other days, and the missing one
     no_basis_is_said_and_no_number_is_made_up(session)
+    assert stock["basis"] is not None
+    assert stock["basis"]["correction"] == 0
+    young = handler.estimate_missing_sales("B", "2026-05-22")["basis"]
+    assert young is not None
+    assert (young["method"], young["observations"]) == (
+        "any_weekday",
+        7,
+    )  # since it is known: the 17th to the 24th
     assert not session.in_transaction()
     assert dump(engine) == before
 
@@ -170,7 +182,7 @@ def no_basis_is_said_and_no_number_is_made_up(session: Session) -> None:
         assert found["estimate"] is found["interval"] is found["basis"] is None
         assert why in str(found["reason"])
     with pytest.raises(ValueError, match="such as A"):
-        handler.estimate_missing_sales("B", "2026-05-02")
+        handler.estimate_missing_sales("C", "2026-05-02")
     with pytest.raises(ValueError, match="2 May"):
         handler.estimate_missing_inventory("A", "2 May")
 

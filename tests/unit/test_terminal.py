@@ -48,7 +48,7 @@ USES: dict[str, list[list[str]]] = {
     "features": [["PER-0001"], ["--export", "features.csv"], ["P"]],
     "alerts": [[], ["list", "--all"], ["show", "1"], ["silences"], ["ack", "999"]],
     "check": [[f"data/processed/{PARTIAL}", ODD]],
-    "workflow": [["run"], ["status"], ["schedule", "02:30"]],
+    "workflow": [[], ["run"], ["status"], ["schedule", "02:30"]],
     "report": [[], ["--day", "2025-06-30"]],
     "backup": [[], ["--list"]],
     "restore": [["--yes", "missing.db"]],
