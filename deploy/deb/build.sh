@@ -23,11 +23,11 @@ umask 022
 lib=$tree/usr/lib/stockgrip
 install -d "$lib/wheels" "$tree/DEBIAN"
 install -m 0755 "$deploy/install.sh" "$deploy/stockgrip" "$lib"
-install -m 0644 "$deploy"/*.service "$deploy"/*.mount "$deploy"/{sysusers,tmpfiles,sshd}.conf "$deploy/config.yaml" "$lib"
+install -m 0644 "$deploy"/*.service "$deploy"/*.timer "$deploy"/*.mount "$deploy"/{sysusers,tmpfiles,sshd}.conf "$deploy/config.yaml" "$lib"
 install -m 0644 "$root/docs/install.md" "$lib"
 install -m 0644 "$target/wheels"/*.whl "$target/wheels"/{SHA256SUMS,RELEASE,PYTHON} "$lib/wheels"
 install -D -m 0755 "$deploy/stockgrip" "$tree/usr/bin/stockgrip"
-install -D -m 0644 -t "$tree/usr/lib/systemd/system" "$deploy"/*.service "$deploy"/*.mount
+install -D -m 0644 -t "$tree/usr/lib/systemd/system" "$deploy"/*.service "$deploy"/*.timer "$deploy"/*.mount
 install -D -m 0644 "$deploy/sysusers.conf" "$tree/usr/lib/sysusers.d/stockgrip.conf"
 install -D -m 0644 "$deploy/tmpfiles.conf" "$tree/usr/lib/tmpfiles.d/stockgrip.conf"
 install -D -m 0640 "$deploy/config.yaml" "$tree/etc/stockgrip/config.yaml"
