@@ -3,8 +3,8 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
-# Processes that run tests at the same time.
-JOBS ?= 2
+# Processes that run tests at the same time: twice the cores of a small machine, because many tests wait.
+JOBS ?= 4
 ARGS ?=
 # More for `uv sync`, such as --no-dev for a machine where the program only runs.
 SYNC ?=

@@ -13,7 +13,7 @@ from support.loading import ARRIVED, load
 from support.process import clean_environment
 
 from daemon import cli, logs
-from daemon.after.features import advance
+from daemon.after.features import advance, move_on
 from daemon.feature_export import export
 from daemon.feature_view import NoFeatures, look, text
 from daemon.settings import Settings
@@ -38,14 +38,17 @@ def shop(store):
 
     early = LAST - timedelta(9)
     bring("sales_data_20250621.csv", SALES, *(f"{early},P-{n},pos,{n},{n},,,,s1" for n in (1, 2)))
-    while advance(store, Settings()):
-        pass
+    up_to_date(store)
     bring("sales_data_20250630.csv", SALES, f"{LAST},P-1,online,4,10,,PROMO,,s1")
     bring("inventory_data_20250630.csv", INVENTORY, f"{LAST},P-1,s1,14,4,,,")
-    while advance(store, Settings()):
-        pass
+    up_to_date(store)
     bring("sales_data_20250629.csv", SALES, f"{LAST - timedelta(1)},=Q,pos,7,7,,,,s1")
     return store
+
+
+def up_to_date(store):
+    while advance(store, Settings()) or move_on(store, Settings()):
+        pass
 
 
 def seen(shop, product="P-1", **asked):

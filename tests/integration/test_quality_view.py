@@ -323,7 +323,7 @@ def test_a_loaded_file_is_told_of_with_its_rejects(service: Callable[..., Any], 
     bad = [line.replace(",1,2.50", ",none,2.50") for line in good[:5]]
     drop(daemon.folders.inbox, "sales_data_20260630_n.csv", csv_bytes(SALES, [*good, *bad]))
     daemon.drain()
-    status, out, _ = call("quality")
+    status, out, _ = call("quality", COLUMNS="200")
     assert status == 0, "a warning is no failure"
     assert "accuracy       0.923  from 0.95  warning" in out
     assert "5 of 65 rows were rejected: sales_data_20260630_n.csv (5, mostly bad_integer)" in out

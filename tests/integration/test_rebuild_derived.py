@@ -14,7 +14,7 @@ from test_loads import SALES_ROWS
 from daemon.after.steps import AfterSteps
 from daemon.rebuild.move import move
 from daemon.rebuild.text import move_text
-from daemon.store import Store
+from daemon.store import Store, runs
 from daemon.store.copying import CannotCopy
 from daemon.store.derived import (
     ALERTS,
@@ -114,6 +114,8 @@ def _alert(key):
 def test_what_follows_is_copied_and_goes_on(site, target):
     site.service.drain()
     refused, given = tell(site)
+    now = datetime.now(UTC)
+    site.service.store.change(lambda c: runs.begin(c, now.date(), now, "here", now))
     source = site.service.store.engine
     before = following(source)
     assert {name for name, rows in before.items() if not rows} <= {"rule_days"}

@@ -239,7 +239,9 @@ class Site:
             self._wait(rest)
         elif word == "taken":
             self._wait(*TAKEN)
-            while any(each.is_dir() for each in (self.folder / ".work").iterdir()):  # it is said before the file is moved
+            while any(
+                each.is_dir() for each in (self.folder / ".work").iterdir()
+            ):  # it is said before the file is moved
                 time.sleep(0.02)
         elif word == "root":
             if os.geteuid():
