@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from daemon import companions
+from daemon import companions, packing
 from daemon.claims import Claim
 from daemon.difference import Difference
 from daemon.files import REASON_ENDING, Folders, move, sha256_of, write_new
@@ -77,14 +77,16 @@ def take_back(folders: Folders, row: Row) -> str | None:
         Its new path, relative to the data folder; None if the file is nowhere any more.
     """
     was_at = row["error_details"]["unloaded"]["was_at"]
-    source = folders.data_dir / was_at if was_at else None
+    source = packing.laid_open(folders.data_dir, was_at, row["id"], row["sha256"]) if was_at else None
     candidates = names(safe_name(first_name(row)), row["id"])
     if row["fixes"] is not None:
         next(candidates)  # the name of the rejects file, which is written anew
     # the name may have been given to another file, if somebody moved this one away
-    if source is not None and sha256_of(source) == row["sha256"]:
+    if source is not None:
         target = _move_to_free_name(folders, source, folders.errors, candidates, REASON_ENDING)
-        companions.move_along(source, target)
+        beside = packing.companions_name(folders.data_dir, was_at, row["id"])
+        if beside is not None:
+            companions.move_along(beside, target)
     else:  # moved before a crash, or removed
         places = (folders.errors / name for name in islice(candidates, 20))
         moved = next((p for p in places if p.exists() and sha256_of(p) == row["sha256"]), None)

@@ -17,9 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from daemon import packing
 from daemon.errors import ConfigError
 from daemon.events import Event
-from daemon.files import REASON_ENDING, Folders, move
+from daemon.files import REASON_ENDING, Folders, move, sha256_of
 from daemon.logs import emit
 from daemon.presence import alone
 from daemon.settings import Settings
@@ -36,13 +37,14 @@ from daemon.store.backups import (
     size_of,
     sqlite_path,
 )
-from daemon.store.history import archived_paths
+from daemon.store.history import archived_paths, shas
 from daemon.store.looking import outdated
 from handlers.manifest import ENDINGS
 
 _NOTE = ".json"
 _NAME = re.compile(r"stockgrip-\d{8}T\d{6}Z(?:-\d+)?\.(?:db|dump)")
 _NUMBERED = re.compile(r"(?P<stem>.+)\.\d+(?:-\d+)?(?P<ending>\.[A-Za-z][^/]*)")  # as the archive names them
+_PACKED = re.compile(r"(?P<plain>.+?)(?:\.\d+)?\.zst")  # as retention names them
 _SPARE = 1.05  # room for a copy, as a share of the database
 _READ = 1 << 20
 
@@ -174,7 +176,7 @@ def restore(settings: Settings, file: Path, *, redeliver: bool = False) -> Resto
             ) from error
         store = Store.open(settings.database_url)
         try:
-            unknown = _unknown_files(folders, store.ask(archived_paths))
+            unknown = _unknown_files(folders, store.ask(archived_paths), store.ask(shas))
         finally:
             store.close()
         again = _deliver_again(folders, unknown) if redeliver else ()
@@ -297,20 +299,40 @@ def _set_aside(settings: Settings) -> str | None:
     return str(kept)
 
 
-def _unknown_files(folders: Folders, known: set[str]) -> list[str]:
-    """Files of senders that the ledger has nothing of, in the order in which they were filed."""
+def _unknown_files(folders: Folders, paths: set[str], contents: set[str]) -> list[str]:
+    """Files of senders that the ledger has nothing of, in the order in which they were filed.
+
+    Args:
+        folders: the data folder.
+        paths: where the files of deliveries lie.
+        contents: SHA-256 of them.
+    """
     found = []
+    known = paths | {_plain(path) for path in paths}
     for folder in (folders.processed, folders.errors):
         for path in folder.rglob("*"):
             name = str(path.relative_to(folders.data_dir))
-            if path.is_file() and name not in known and not _is_ours(path, known, folders):
+            if path.is_file() and name not in paths and not _is_ours(path, known, contents, folders):
                 found.append((path.stat().st_mtime, name))
     return [name for _, name in sorted(found)]
 
 
-def _is_ours(path: Path, known: set[str], folders: Folders) -> bool:
-    """Whether the program itself wrote it, or it is the companion of a file that the ledger knows."""
-    if path.name.endswith((".rejects.csv", REASON_ENDING)):
+def _plain(path: str) -> str:
+    """The name of a file before it was compressed, without one that the archive may have given it then."""
+    numbered = _PACKED.fullmatch(path)
+    return numbered["plain"] if numbered else path
+
+
+def _is_ours(path: Path, known: set[str], contents: set[str], folders: Folders) -> bool:
+    """Whether the program itself wrote it, or it is the companion of a file that the ledger knows.
+
+    A file may have been compressed since the backup; or not yet be, or be no more, when a kill came between.
+    """
+    if path.name.endswith((".rejects.csv", REASON_ENDING)) or path.name.startswith("."):
+        return True
+    if packing.packed_sha256(path) in contents:
+        return True
+    if str(path.relative_to(folders.data_dir)) in known and sha256_of(path) in contents:
         return True
     return any(
         str(path.with_name(path.name.removesuffix(end)).relative_to(folders.data_dir)) in known
@@ -319,10 +341,20 @@ def _is_ours(path: Path, known: set[str], folders: Folders) -> bool:
     )
 
 
+def _opened(packed: Path) -> Path:
+    """A file that we compressed as it was delivered, in its place."""
+    plain = packed.with_name(_plain(packed.name))
+    packing.unpack(packed, plain)
+    packed.unlink()
+    return plain
+
+
 def _deliver_again(folders: Folders, unknown: list[str]) -> tuple[str, ...]:
     names = []
     for relative in unknown:
         source = folders.data_dir / relative
+        if packing.packed_sha256(source) is not None:
+            source = _opened(source)
         plain = _NUMBERED.fullmatch(source.name)
         name = f"{plain['stem']}{plain['ending']}" if plain else source.name
         if (folders.inbox / name).exists():

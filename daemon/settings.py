@@ -17,6 +17,7 @@ from daemon.backup_settings import BackupSettings
 from daemon.health_settings import HealthSettings
 from daemon.outbox_settings import OutboxSettings
 from daemon.quality_settings import QualitySettings
+from daemon.retention_settings import RetentionSettings
 from daemon.section import Section as _Section
 from daemon.workflow_settings import WorkflowSettings
 
@@ -371,6 +372,7 @@ class Settings(_Section, BaseSettings):
     quality: QualitySettings = QualitySettings()
     features: FeatureSettings = FeatureSettings()
     backup: BackupSettings = BackupSettings()
+    retention: RetentionSettings = RetentionSettings()
     workflow: WorkflowSettings = WorkflowSettings()
     outbox: OutboxSettings = OutboxSettings()
     health: HealthSettings = HealthSettings()

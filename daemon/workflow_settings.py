@@ -31,6 +31,9 @@ class WorkflowSettings(Section):
         default=True, description="Close the day: bring the features of all products up to it"
     )
     quality_check_enabled: bool = Field(default=True, description="Check the quality of all feeds")
+    retention_enabled: bool = Field(
+        default=True, description="Compress and remove what is old, as `retention` says"
+    )
     backup_enabled: bool = Field(default=True, description="Copy the database")
     report_enabled: bool = Field(default=True, description="Write the report of the day")
     notification_enabled: bool = Field(

@@ -107,8 +107,8 @@ class FileReason(_Reason):
     )
     STALE_REJECTS = (
         "stale_rejects",
-        "rejected rows came back under another name, or their delivery is unknown, was replaced or was taken out",
-        "Keep the name a rejects file has in errors/. If its delivery was replaced, correct the newer one's rejects instead.",
+        "rejected rows came back under another name, or their delivery is unknown, was replaced, was taken out, or is so old that they were removed",
+        "Keep the name a rejects file has in errors/. If its delivery was replaced, correct the newer one's rejects instead; if it is too old, correct the whole file.",
     )
     MANIFEST_MISMATCH = (
         "manifest_mismatch",

@@ -22,6 +22,7 @@ from daemon.cli.manners import Commands, complain, mistake, prepare_streams, sil
 from daemon.cli.quality import quality
 from daemon.cli.rebuild import rebuild
 from daemon.cli.report import report
+from daemon.cli.retention import retention
 from daemon.cli.run import drain, run
 from daemon.cli.sample import sample
 from daemon.cli.selftest import selftest
@@ -138,6 +139,7 @@ for command in (
     unload,
     workflow,
     report,
+    retention,
     backup,
     restore,
     rebuild,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from daemon import source
+from daemon import packing, source
 from daemon.claims import Claim
 from daemon.files import Folders
 from daemon.ingest import settle
@@ -17,6 +17,7 @@ from daemon.outcomes import Delivery, Duplicate, Loaded, Outcome, Refused
 from daemon.reading import Rules
 from daemon.store import Store
 from daemon.store.compare import Snapshot
+from daemon.store.ledger import FILE_REMOVED
 from daemon.store.replaying import take_over
 from handlers.errors import FileError
 from handlers.verdict import FORCED
@@ -126,12 +127,15 @@ class Replay:
     def _fetch(self, row: Row, target: Path) -> None:
         """Copies the file; these very bytes are looked at, whatever becomes of it meanwhile."""
         path = row["archive_path"]
-        found = self._copy(path, target) if path else None
-        if found is None:  # it was filed, or unloaded, since
+        found = self._copy(path, row["id"], target) if path else None
+        if found is None:  # it was filed, compressed or unloaded since
             path = (self.now.delivery(row["id"]) or {}).get("archive_path")
-            found = self._copy(path, target) if path else None
+            found = self._copy(path, row["id"], target) if path else None
         if path is None:
             raise _CannotReplay("its file is not filed yet; the daemon does that, or its next start")
+        removed = (row["error_details"] or {}).get(FILE_REMOVED)
+        if found is None and removed:
+            raise _CannotReplay(f"its file was removed on {removed[:10]} (retention.files_days)")
         if found is None:
             raise _CannotReplay(f"{display_name(path)} is missing")
         if found != row["sha256"]:
@@ -140,9 +144,12 @@ class Replay:
                 f" {str(row['sha256'])[:12]}…"
             )
 
-    def _copy(self, path: str, target: Path) -> str | None:
-        """Copies a file of the data folder; its SHA-256, or None if it is not there."""
+    def _copy(self, path: str, delivery_id: int, target: Path) -> str | None:
+        """Copies a file of the data folder as it was delivered; its SHA-256, or None if it is not there."""
         digest = hashlib.sha256()
+        path = packing.place_of(self.folders.data_dir, path, delivery_id)
+        if packing.packed_sha256(self.folders.data_dir / path) is not None:
+            return self._unpack(path, target)
         try:
             fd = source.open_regular(self.folders.data_dir / path)
         except FileNotFoundError:
@@ -156,6 +163,19 @@ class Replay:
                     copy.write(chunk)
         finally:
             os.close(fd)
+        return digest.hexdigest()
+
+    def _unpack(self, path: str, target: Path) -> str | None:
+        digest = hashlib.sha256()
+        try:
+            with target.open("wb") as copy:
+                for chunk in packing.unpacked(self.folders.data_dir / path):
+                    digest.update(chunk)
+                    copy.write(chunk)
+        except packing.Damaged as error:
+            raise _CannotReplay(display_name(str(error))) from error
+        except FileNotFoundError:
+            return None
         return digest.hexdigest()
 
 

@@ -33,6 +33,12 @@ def _findings(found: Verification) -> Iterator[str]:
         yield "Cannot be replayed; their rows were taken from the database, so that the rest can be compared:"
         yield from _remarks(found.not_replayed)
         yield ""
+    if found.rejects_removed:
+        yield (
+            f"Of {found.rejects_removed:,} deliveries the rejected rows were removed (retention.rejects_days): they are"
+            " not compared."
+        )
+        yield ""
     if found.otherwise:
         yield "Would not be loaded today:"
         yield from _remarks(found.otherwise)

@@ -14,7 +14,7 @@ from daemon.settings import Settings, quoted
 from daemon.store.canonical import Value, form_of
 from daemon.store.compare import TABLES, Compared, Difference, Snapshot, compare, replayed_ledger, snapshot
 from daemon.store.looking import looking
-from daemon.store.replaying import scratch_store
+from daemon.store.replaying import forget_rejects, scratch_store
 
 # a progress bar for what is counted, such as "rows"; it is told how many are done, and how many there are
 Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
@@ -30,6 +30,7 @@ class Verification:
         replayed: deliveries that were loaded again from their files.
         not_replayed: those whose files are not there as they were: their rows prove nothing.
         otherwise: those that today's rules and patterns would not load.
+        rejects_removed: deliveries whose rejected rows retention has removed: what was rejected of them is not compared.
         tables: each table, with how much differs.
         examples: the first differences.
     """
@@ -37,6 +38,7 @@ class Verification:
     replayed: int = 0
     not_replayed: list[Remark] = field(default_factory=list)
     otherwise: list[Remark] = field(default_factory=list)
+    rejects_removed: int = 0
     tables: list[Compared] = field(default_factory=list)
     examples: list[Difference] = field(default_factory=list)
 
@@ -57,6 +59,7 @@ class Verification:
             "replayed": self.replayed,
             "not_replayed": [asdict(remark) for remark in self.not_replayed],
             "otherwise": [asdict(remark) for remark in self.otherwise],
+            "rejects_removed": self.rejects_removed,
             "tables": [{"table": t.table, "rows": t.rows, "differences": t.differences} for t in self.tables],
             "differences": self.differences,
             "first_differences": [asdict(difference) for difference in self.examples],
@@ -89,10 +92,14 @@ def verify(settings: Settings, scratch: Path | None, bars: Bars) -> Verification
                 bar(done, total)
                 replay.deliver(row)
             bar(total, total)
+        removed = ledger.rejects_removed()
+        forget_rejects(store, ledger, removed)
         with snapshot(store) as made:
             tables = _compare(replay, ledger, made, bars)
     examples = [example for table in tables for example in table.examples]
-    return Verification(replay.replayed, replay.not_replayed, replay.otherwise, tables, examples[:SHOWN])
+    return Verification(
+        replay.replayed, replay.not_replayed, replay.otherwise, len(removed), tables, examples[:SHOWN]
+    )
 
 
 def _compare(replay: Replay, ledger: Snapshot, made: Snapshot, bars: Bars) -> list[Compared]:

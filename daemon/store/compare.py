@@ -14,7 +14,7 @@ from daemon.store.bulk import Manners, manners_of
 from daemon.store.canonical import Form, Pair, Row, Value, form_of, pairs, rows_of
 from daemon.store.derived import DERIVED
 from daemon.store.engine import translated
-from daemon.store.ledger import LOADED
+from daemon.store.ledger import LOADED, REJECTS_REMOVED
 from daemon.store.schema import CLOCK, DAILY, DELIVERIES, LINE_BITS, LIVE, METADATA, PRODUCTS, TOTALS
 from daemon.store.store import Store
 from handlers import HANDLERS, feed_named
@@ -71,6 +71,13 @@ class Snapshot:
         c = DELIVERIES.c
         found = select(c.id, c.file_type, c.fixes, c.unloaded_at).where(c.status == "unloaded")
         return [dict(row) for row in self.connection.execute(found).mappings()]
+
+    def rejects_removed(self) -> list[int]:
+        """Loaded deliveries whose rejected rows were removed when they were old."""
+        c = DELIVERIES.c
+        noted = c.error_details[REJECTS_REMOVED].as_string().is_not(None)
+        found = select(c.id).where(c.status.in_(LOADED), noted).order_by(c.id)
+        return list(self.connection.execute(found).scalars())
 
     def file_of(self, delivery_id: int) -> str | None:
         """A delivery's file name."""

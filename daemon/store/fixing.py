@@ -28,6 +28,13 @@ def must_be_open(connection: Connection, first: int) -> None:
             FileReason.STALE_REJECTS,
             f"delivery {first}, which these rows were rejected from, was replaced by delivery {row['superseded_by']}",
         )
+    removed = (row["error_details"] or {}).get(ledger.REJECTS_REMOVED)
+    if removed is not None:
+        raise FileError(
+            FileReason.STALE_REJECTS,
+            f"the rejected rows of delivery {first} ({row['file_name']}) were removed from the database on {removed[:10]}"
+            " (retention.rejects_days), so that their lines are known no more: correct the whole file and drop that",
+        )
 
 
 def leave_out_known(stage: Stage, first: int) -> None:

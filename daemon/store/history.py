@@ -300,6 +300,11 @@ def fixed_rejects(connection: Connection, delivery_id: int) -> dict[int, int]:
     return {int(by): int(count) for by, count in rows}
 
 
+def shas(connection: Connection) -> set[str]:
+    """The SHA-256 of the files of all deliveries."""
+    return set(connection.execute(select(_C.sha256).where(_C.sha256.is_not(None))).scalars())
+
+
 def archived_paths(connection: Connection) -> set[str]:
     """Where the files of all deliveries lie, and the rejects of them; relative to the data folder."""
     rows = connection.execute(select(_C.archive_path, _C.rejects_path))

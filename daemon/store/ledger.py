@@ -13,6 +13,9 @@ from handlers.reasons import FileReason
 
 _C = DELIVERIES.c
 LOADED = ("success", "partial")
+# in `error_details`: since when something of a delivery is no longer kept (`daemon.store.retention`)
+REJECTS_REMOVED = "rejects_removed_at"
+FILE_REMOVED = "file_removed_at"
 
 
 @dataclass(frozen=True, slots=True)

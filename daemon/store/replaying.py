@@ -2,17 +2,29 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import event
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    event,
+    func,
+    select,
+)
 
 from daemon.outcomes import Delivery, Dialect, Outcome
 from daemon.store.canonical import form_of, rows_of
 from daemon.store.compare import Snapshot
-from daemon.store.schema import LINE_BITS, LIVE, SHADOWED, is_of
+from daemon.store.ledger import REJECTS_REMOVED
+from daemon.store.schema import LINE_BITS, LIVE, SHADOWED, is_of, rejects_are_of
 from daemon.store.schema import REJECTS as REJECTED
 from daemon.store.staging import REJECTS, Stage
 from daemon.store.store import Store
@@ -56,9 +68,36 @@ def take_over(
         ):
             stage.append(rows.combine_chunks().to_batches()[0])
         _reject(source, row["id"], stage)
+        if REJECTS_REMOVED in (row["error_details"] or {}):
+            corrected = source.connection.execute(_corrected(row["id"])).scalar_one()
+            stage.rejects = row["records_failed"] + corrected
         stage.known = max(0, row["records_processed"] - stage.rows - stage.rejects)
         stage.finish()
         return store.commit(delivery, stage, dialect, 0.0, least_share=0.0)
+
+
+def forget_rejects(store: Store, source: Snapshot, deliveries: Sequence[int]) -> None:
+    """Takes those rejects out of a replay that the database has not kept of some deliveries (``daemon.store.retention``).
+
+    What is left of them there, because it was corrected, is compared.
+    """
+    for delivery_id in deliveries:
+        kept = source.connection.execute(select(REJECTED.c.id).where(rejects_are_of(delivery_id))).scalars()
+        ids: BindParameter[Any] = bindparam(
+            "kept", list(kept), expanding=True, literal_execute=True
+        )  # they may be very many
+        gone = [rejects_are_of(delivery_id), REJECTED.c.id.not_in(ids)]
+        store.change(partial(_delete_rejects, which=gone))
+
+
+def _corrected(delivery_id: int) -> Select[Any]:
+    """How many rejects of a delivery were corrected: what is left of those that are old."""
+    fixed = REJECTED.c.fixed_by.is_not(None)
+    return select(func.count()).select_from(REJECTED).where(rejects_are_of(delivery_id), fixed)
+
+
+def _delete_rejects(connection: Connection, which: Sequence[ColumnElement[bool]]) -> None:
+    connection.execute(delete(REJECTED).where(*which))
 
 
 def _header(row: Mapping[str, Any]) -> list[str]:

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from daemon import packing
 from daemon.files import REASON_ENDING, Folders
 from daemon.logs import display_name
 from daemon.settings import Settings
-from daemon.store import Store, history
+from daemon.store import Store, history, ledger
 from daemon.story.next_steps import Step, next_steps
 from daemon.story.waiting import waiting_file
 from handlers.fixes import rejects_name
@@ -153,7 +154,8 @@ def _filed_as(name: str, store: Store) -> Sequence[int]:
 def _without_endings(path: str) -> Iterator[str]:
     """A path, then that of the file beside which it lies."""
     yield path
-    for ending in (REASON_ENDING, rejects_name("")):
+    yield f"{path}{packing.ENDING}"  # it was compressed since
+    for ending in (REASON_ENDING, rejects_name(""), packing.ENDING):
         if path.endswith(ending):
             yield path.removesuffix(ending)
 
@@ -212,6 +214,8 @@ def _story(key: int, folders: Folders, store: Store, here: Path) -> dict[str, An
         "message": details.get("message"),
         "remedy": details.get("remedy") or _remedy(details.get("reason")),
         "rejects": groups,
+        "rejects_removed": details.get(ledger.REJECTS_REMOVED),
+        "file_removed": details.get(ledger.FILE_REMOVED),
         "rejects_open": sum(group["open"] for group in groups) if facts["rejects"] else 0,
         "rejects_fixed_there": facts["fixed_there"],
         **relatives,
@@ -305,7 +309,9 @@ def _noted(details: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _places(row: Mapping[str, Any], folders: Folders) -> dict[str, Any]:
     """Where the file, and what lies beside it, is on the disk now; paths relative to the data folder."""
     archived, name = row["archive_path"], row["file_name"]
-    beside = Path(archived).name if archived else None
+    beside = Path(packing.plain_name(archived, row["id"])).name if archived else None
+    if archived:
+        archived = packing.place_of(folders.data_dir, archived, row["id"])
     rejects = row["rejects_path"]
     if rejects is None and beside and row["status"] == "partial" and row["fixes"] is None:
         rejects = f"errors/{rejects_name(beside)}"  # filed by a release that did not note it

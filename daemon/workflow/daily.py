@@ -13,6 +13,7 @@ from daemon.errors import TransientError
 from daemon.quality_view.moment import facts_now
 from daemon.quality_view.picture import FEEDS, picture
 from daemon.report import make_report
+from daemon.retention import retain
 from daemon.service import Service
 from daemon.settings import Settings
 from daemon.store import Store, runs
@@ -40,6 +41,7 @@ def daily(settings: Settings, store: Store, drain: Callable[[], Details] | None 
         Step("drain", drain or (lambda: drained(settings, store))),
         Step("day_close", lambda: day_closed(settings, store), off("feature_engineering")),
         Step("quality_check", lambda: quality_checked(settings, store), off("quality_check")),
+        Step("retention", lambda: retain(settings, store).as_dict(), off("retention")),
         Step("backup", lambda: backed_up(settings), off("backup")),
         Step("report", lambda: reported(settings, store), off("report")),
         Step("notification", lambda: notified(settings), off("notification")),

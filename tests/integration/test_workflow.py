@@ -32,14 +32,22 @@ def test_a_day(settings, store: Store):
     done = daily(settings, store).run()
     assert done["status"] == "ok", done
     steps = {step["name"]: step for step in done["steps"]}
-    assert list(steps) == ["drain", "day_close", "quality_check", "backup", "report", "notification"]
+    assert list(steps) == [
+        "drain",
+        "day_close",
+        "quality_check",
+        "retention",
+        "backup",
+        "report",
+        "notification",
+    ]
     assert steps["drain"]["details"]["rows_loaded"] == 1
     assert steps["backup"]["details"]["deliveries"] == 1
     again = daily(settings, store).run()
     assert again["status"] == "ok"
     found = status_of(settings, store, next_run(settings))
     assert found["last_run"]["id"] == again["id"] > done["id"]
-    assert [step["status"] for step in found["last_run"]["steps"]] == ["ok"] * 6
+    assert [step["status"] for step in found["last_run"]["steps"]] == ["ok"] * 7
 
 
 def test_what_is_switched_off_is_skipped(database_url, store, tmp_path):

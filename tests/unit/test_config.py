@@ -119,10 +119,14 @@ class TestSources:
             "quality.thresholds.delay_warning_hours": "72",
             "quality.thresholds.anomaly_info": "2.5",
             "backup.before_migration": "false",
+            "retention.metrics_days": "500",
             "workflow.at": "03:00",
             **{
                 f"workflow.{step}_enabled": "false"
-                for step in ("feature_engineering", "quality_check", "backup", "report", "notification")
+                for step in (
+                    *("feature_engineering", "quality_check", "retention"),
+                    *("backup", "report", "notification"),
+                )
             },
             "alerts.log": "false",
             "alerts.digest_at": "17:00",

@@ -50,6 +50,7 @@ USES: dict[str, list[list[str]]] = {
     "check": [[f"data/processed/{PARTIAL}", ODD]],
     "workflow": [[], ["run"], ["status"], ["schedule", "02:30"]],
     "report": [[], ["--day", "2025-06-30"]],
+    "retention": [[], ["--dry-run"]],
     "backup": [[], ["--list"]],
     "restore": [["--yes", "missing.db"]],
     "doctor": [[]],
