@@ -19,7 +19,7 @@ REAL_STAMP := .venv/made-real
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test soak faults deb lint format types contracts bench bench-following real oracles clean system-packages python-is-new
+.PHONY: help install demo test coverage soak faults deb lint format types contracts bench bench-following real oracles clean system-packages python-is-new
 
 help: ## show this
 	@echo "make TARGET; TARGET is one of"
@@ -30,15 +30,19 @@ install: $(STAMP) ## install the program and its tools into .venv/
 demo: $(STAMP) ## make sample data, broken files too, load it, and show what became of it (in ./demo)
 	@$(BIN)/python docs/demo.py $(ARGS)
 
-test: $(STAMP) system-packages ## run the tests and report coverage; PYTEST_ARGS='-k word' chooses
-	@mkdir -p build && rm -f build/tests.xml .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(JOBS) --dist load --junitxml=build/tests.xml $(PYTEST_ARGS)
-	@$(BIN)/coverage combine -q && $(BIN)/coverage report --skip-covered --skip-empty
+test: $(STAMP) system-packages ## run the tests; PYTEST_ARGS='-k word' chooses
+	@mkdir -p build && rm -f build/tests.xml
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --junitxml=build/tests.xml $(PYTEST_ARGS)
 	@$(BIN)/python -c "import xml.etree.ElementTree as tree; \
 	s = tree.parse('build/tests.xml').getroot().find('testsuite').attrib; \
 	ran = int(s['tests']) - int(s['skipped']); \
 	print(f'{ran} tests ran, {s[\"skipped\"]} were skipped'); \
 	raise SystemExit('no test ran' if ran < 1 else 0)"
+
+coverage: $(STAMP) system-packages ## run the tests and report which lines they reach; about half as fast
+	@mkdir -p build && rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report --skip-covered --skip-empty
 
 soak: $(STAMP) system-packages ## run the long tests: hundreds of kills on both databases (minutes)
 	SGTEST_SOAK=1 $(BIN)/pytest -m soak --timeout=7200 tests/soak tests/unit/test_terminal.py tests/e2e/test_watcher.py $(PYTEST_ARGS)

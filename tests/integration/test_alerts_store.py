@@ -473,6 +473,7 @@ def test_the_command(store, database_url, tmp_path, monkeypatch, capsys) -> None
 
     for name, value in environment(tmp_path / "data", database_url).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
 
     def call(*words: str) -> "subprocess.CompletedProcess[str]":
