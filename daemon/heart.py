@@ -14,7 +14,7 @@ from daemon.flag import Flag
 from daemon.notify import Notifier
 from daemon.vitals import Phase, Vitals
 
-_BEAT = 3.0  # seconds between two beats at the most, unless the watchdog asks for more
+_BEAT = 10.0  # seconds between two beats at the most, unless the watchdog asks for more
 LONGEST_WORK = 3900.0  # seconds that one delivery, or one step that follows, may take
 
 

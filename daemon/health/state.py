@@ -10,7 +10,7 @@ from daemon.heart import LONGEST_WORK
 from daemon.settings import SettleSettings
 from daemon.vitals import Phase, Vitals
 
-TURN_SECONDS = 30.0  # the loop turns every 3 s when it has no work in hand
+TURN_SECONDS = 30.0  # the loop turns every 10 s when it has no work in hand
 LEAST_BYTES = 64 << 20  # below, intake is about to pause
 _SCAN_MARGIN = 30.0
 _BUSY = frozenset({Phase.STARTING, Phase.DELIVERING, Phase.FOLLOWING, Phase.STOPPING})
