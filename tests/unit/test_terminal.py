@@ -347,6 +347,8 @@ def test_what_is_shown_on_a_terminal_without_colours_fits(
 @pytest.mark.parametrize("columns", [60, 80, 120])
 @pytest.mark.parametrize("use", IN_PROCESS, ids=names)
 def test_what_is_shown_fits(site: Path, call: Call, use: tuple[str, ...], columns: int) -> None:
+    if use[0] == "selftest" and columns > min(PLAIN) and os.environ.get("SGTEST_SOAK") != "1":
+        pytest.skip("five seconds each; the narrowest is tried: run `make soak` for all")
     done = call(*use, cwd=site, COLUMNS=str(columns), NO_COLOR="1")
     fits(done.returncode, done.stdout + done.stderr, use, columns, plain=True)
 
