@@ -78,7 +78,12 @@ def test_idle_daemon_sleeps(sqlite_place: Place) -> None:
 
     def wakes() -> int:
         texts = [(task / "status").read_text() for task in Path(f"/proc/{daemon.pid}/task").iterdir()]
-        return sum(int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith("voluntary_ctxt"))
+        return sum(
+            int(line.split()[1])
+            for text in texts
+            for line in text.splitlines()
+            if line.startswith("voluntary_ctxt")
+        )
 
     before, begun = wakes(), time.monotonic()
     time.sleep(6)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 def clean_environment(**more: str) -> dict[str, str]:
     """This environment without settings of the program, and with some of our own."""
-    strange = ("STOCKGRIP_", "PYTHONDONTWRITEBYTECODE")  # a start that compiles everything takes a fifth longer
+    strange = (
+        "STOCKGRIP_",
+        "PYTHONDONTWRITEBYTECODE",
+    )  # a start that compiles everything takes a fifth longer
     kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     return {**kept, "NO_COLOR": "1", **more}
 
