@@ -33,6 +33,7 @@ def file_away(
     row: Row,
     rejects: Iterable[Row],
     is_taken: Callable[[str], bool],
+    by: Callable[[Path, Path], None] = move,
 ) -> str:
     """Moves a delivery's file to where it belongs and writes what lies beside it.
 
@@ -43,6 +44,7 @@ def file_away(
         row: its row of the ledger.
         rejects: its refused rows, of a partial delivery.
         is_taken: whether the name of a rejects file is another delivery's, though the file may be elsewhere.
+        by: what moves a file; after ``rename`` the folder is still to be put on disk.
 
     Returns:
         The file's new path, relative to the data folder.
@@ -55,7 +57,7 @@ def file_away(
         candidates = names(name, outcome.delivery_id)
         if ending == rejects_name(""):
             candidates = (free for free in candidates if not is_taken(rejects_name(free)))
-        target = _move_to_free_name(folders, claim.path, folder, candidates, ending)
+        target = _move_to_free_name(folders, claim.path, folder, candidates, ending, by)
     else:
         # it was moved before a crash or an error: find out under which name
         places = [folder / n for n in islice(names(name, outcome.delivery_id), 20)]
@@ -114,14 +116,19 @@ def reason_file(path: Path) -> Path:
 
 
 def _move_to_free_name(
-    folders: Folders, source: Path, folder: Path, candidates: Iterator[str], ending: str
+    folders: Folders,
+    source: Path,
+    folder: Path,
+    candidates: Iterator[str],
+    ending: str,
+    by: Callable[[Path, Path], None] = move,
 ) -> Path:
     """Moves a file under the first name that neither a file nor a companion in ``errors/`` has."""
     for name in candidates:
         if ending and os.path.lexists(folders.errors / f"{name}{ending}"):
             continue
         try:
-            move(source, folder / name)
+            by(source, folder / name)
         except FileExistsError:
             continue
         return folder / name

@@ -5,9 +5,12 @@ pauses: the file stays claimed, nothing is blamed on it, and work goes on by its
 """
 
 import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from daemon import claims
+from daemon import claims, together
 from daemon.claims import Claim
 from daemon.errors import OutcomeUnknown, TransientError
 from daemon.events import Event
@@ -22,6 +25,7 @@ from daemon.patience import Patience
 from daemon.reading import Rules
 from daemon.store import Store, is_worlds_fault
 from daemon.summary import Summary
+from daemon.together import Done, Item
 from daemon.vitals import Phase
 from handlers.errors import FileError
 from handlers.reasons import FileReason
@@ -66,6 +70,27 @@ class Carrier:
             self._carry_through(claim, patient=patient)
         return True
 
+    def deliver_all(
+        self, names: Sequence[str], *, patient: bool, enough: Callable[[], bool]
+    ) -> Iterator[str]:
+        """Takes files to their end, small ones together, and yields the names of those that are; others changed meanwhile.
+
+        Args:
+            names: of complete files, in the order in which they came.
+            patient: whether to wait for an unwell world.
+            enough: whether to stop after the files in hand.
+
+        Raises:
+            TransientError: the world did not get well, and nobody is to wait for it.
+        """
+        for some in self._groups(names):
+            if enough():
+                return
+            if len(some) > 1:
+                yield from self._deliver_together(some, patient=patient)
+            elif self.deliver(some[0], patient=patient):
+                yield some[0]
+
     def recover(self, *, patient: bool) -> None:
         """Takes up what a process that died had claimed, or had taken out."""
         finish_unloads(self.store, self.folders)
@@ -77,14 +102,109 @@ class Carrier:
                 emit(Event.DELIVERY_RECOVERED, state="claimed" if claim.name else "filed")
             self._carry_through(claim, patient=patient)
 
+    # ---- small files together
+
+    def _groups(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """Neighbours that are small enough to be read together, or one file."""
+        group: list[str] = []
+        size, sizes = 0, self.inbox.waiting
+        for name in names:
+            its = sizes.get(name, 0)
+            small = its <= together.SMALL and name.endswith(".csv")
+            if group and not (
+                small and len(group) < together.MOST_FILES and size + its <= together.MOST_BYTES
+            ):
+                yield group
+                group, size = [], 0
+            group.append(name)
+            size += its
+            if not small:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
+
+    def _deliver_together(self, names: Sequence[str], *, patient: bool) -> list[str]:
+        """Takes small files to their end; the names of those that did not change since they were found complete."""
+        heart, begun = self.patience.heart, time.monotonic()
+        taken: dict[str, Claim] = {}
+        done = []
+        try:
+            for name in names:
+                if not self.inbox.is_unchanged(name):
+                    continue
+                claim = self._take(name, patient=patient, sync=False)
+                self.inbox.forget(name)
+                done.append(name)
+                if claim is not None:
+                    taken[claim.id] = claim
+                    emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
+            with (
+                heart.busy(Phase.DELIVERING),
+                suppress(OSError),
+            ):  # what is not on disk yet is in the inbox after a crash
+                claims.sync_all(self.folders, taken.values())
+            with heart.busy(Phase.DELIVERING):
+                items = together.read_together(list(taken.values()), self.rules)
+            each = (time.monotonic() - begun) / max(1, len(items))
+            for run in together.runs(items):
+                self._carry_run(run, taken, each, patient=patient)
+        finally:
+            for claim in taken.values():  # there are some only if the world is unwell
+                self._let_go(claim)
+        return done
+
+    def _carry_run(
+        self, run: Sequence[Item], taken: dict[str, Claim], seconds: float, *, patient: bool
+    ) -> None:
+        """Brings the files of a run to their end, each of which is taken out of ``taken``."""
+        left = list(run)
+        while left:
+            done = self._load_run(left, seconds) if left[0].clean is not None else []
+            alone = [item.claim for item in left[len(done) : len(done) + 1]]
+            for claim in (*self._file_run(done, taken), *alone):
+                del taken[claim.id]
+                self._carry_through(claim, patient=patient)
+            left = left[len(done) + 1 :]
+
+    def _load_run(self, run: Sequence[Item], seconds: float) -> list[Done]:
+        """Those that were loaded together; what failed is tried again alone, with all the patience there is."""
+        try:
+            with self.patience.heart.busy(Phase.DELIVERING):
+                done = together.load_run(run, self.rules, self.store, seconds)
+        except OutcomeUnknown:
+            self._unsure.update(item.claim.id for item in run)
+            return []
+        except Exception as error:  # noqa: BLE001  (whose fault it is, each file tells by itself)
+            emit(Event.STEP_RETRIED, step="together", attempt=1, wait_seconds=0.0, error=str(error)[:500])
+            return []
+        self._told.update(each.claim.id for each in done)
+        return done
+
+    def _file_run(self, done: Sequence[Done], taken: dict[str, Claim]) -> list[Claim]:
+        """Files away what was loaded together; those that are left to be filed alone."""
+        if not done:
+            return []
+        try:
+            with self.patience.heart.busy(Phase.DELIVERING):
+                together.file_run(done, self.rules, self.store, self.folders)
+        except Exception as error:  # noqa: BLE001  (as above)
+            emit(Event.STEP_RETRIED, step="together", attempt=1, wait_seconds=0.0, error=str(error)[:500])
+            return [each.claim for each in done]
+        for each in done:
+            self.summary.count(each.outcome)
+            del taken[each.claim.id]
+            self._drop(each.claim)
+        return []
+
     # ---- one delivery
 
-    def _take(self, name: str, *, patient: bool) -> Claim | None:
+    def _take(self, name: str, *, patient: bool, sync: bool = True) -> Claim | None:
         arrival = self.inbox.arrival(name)
 
         def take() -> Claim | None:
             with world():
-                return claims.take(self.folders, name, arrival)
+                return claims.take(self.folders, name, arrival, sync=sync)
 
         if not patient:
             return take()
@@ -115,19 +235,26 @@ class Carrier:
             self._give_back(claim, "changed")
             return
         except TransientError:
-            if claim.id in self._told or claim.id in self._unsure:
-                # it is, or may be, in the database: the next start reads that and files it away
-                claims.abandon(claim)
-            else:
-                self._give_back(claim, "unavailable")
+            self._let_go(claim)
             raise
         finally:
             heart.vitals.delivery = ""
         if outcome is not None:
             self.summary.count(outcome)
-            claims.drop(claim)
-            self._told.discard(claim.id)
-            self._unsure.discard(claim.id)
+            self._drop(claim)
+
+    def _drop(self, claim: Claim) -> None:
+        claims.drop(claim)
+        self._told.discard(claim.id)
+        self._unsure.discard(claim.id)
+
+    def _let_go(self, claim: Claim) -> None:
+        """The world is unwell, and nobody waits for it."""
+        if claim.id in self._told or claim.id in self._unsure:
+            # it is, or may be, in the database: the next start reads that and files it away
+            claims.abandon(claim)
+        else:
+            self._give_back(claim, "unavailable")
 
     def _give_back(self, claim: Claim, reason: str) -> None:
         """Puts a file back into the inbox; if that fails it stays claimed, to be recovered later."""

@@ -15,11 +15,12 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daemon.files import Folders, move, rename, sync_folder
+from daemon.files import Folders, move, rename, sync_folder, sync_folders
 from daemon.outcomes import Arrival
 from handlers.manifest import ENDINGS
 
@@ -29,6 +30,7 @@ _ROOM = "file"
 _COMPANIONS = "with"
 _NOTE = "with.txt"  # inode, time of change and name of each companion
 NOTHING_KNOWN = Arrival()
+_last = [0]  # when the latest claim was made, in units of 2**16 ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,14 @@ class Claim:
         return self.folder / SCRATCH
 
 
-def take(folders: Folders, name: str, arrival: Arrival = NOTHING_KNOWN) -> Claim | None:
+def take(folders: Folders, name: str, arrival: Arrival = NOTHING_KNOWN, *, sync: bool = True) -> Claim | None:
     """Claims a file of the inbox with its companions; None if it is not there any more.
+
+    Args:
+        folders: the data folder.
+        name: of the file.
+        arrival: how it came to be taken.
+        sync: put the claim on disk; else ``sync_all`` is to be called.
 
     Raises:
         OSError: the world is at fault; the file is back in the inbox, or stays claimed by nobody if that failed, too.
@@ -91,18 +99,20 @@ def take(folders: Folders, name: str, arrival: Arrival = NOTHING_KNOWN) -> Claim
     try:
         for companion in companions:
             _fetch(folders, claim, companion)
-        for folder in (
-            *([claim.companions] if companions else []),
-            claim.room,
-            claim.folder,
-            folders.work,
-            folders.inbox,
-        ):
-            sync_folder(folder)
+        if sync or companions:
+            beside = [claim.companions] if companions else []
+            for folder in (*beside, claim.room, claim.folder, folders.work, folders.inbox):
+                sync_folder(folder)
     except OSError:
         _undo(folders, claim)
         raise
     return claim
+
+
+def sync_all(folders: Folders, some: Iterable[Claim]) -> None:
+    """Puts claims on disk: the inbox last, so that no file is on disk in neither place."""
+    theirs = [folder for claim in some for folder in (claim.room, claim.folder)]
+    sync_folders([*theirs, folders.work, folders.inbox])
 
 
 def _undo(folders: Folders, claim: Claim) -> None:
@@ -131,11 +141,12 @@ def adopt(folders: Folders, source: Path) -> Claim:
 
 def _new(folders: Folders, name: str) -> Claim:
     while True:
-        claim_id = secrets.token_hex(8)
+        claim_id = _new_id()
         folder = folders.work / f"{_MARK}{claim_id}"
         try:
             with contextlib.suppress(FileNotFoundError):  # tidied away while it was half made: try another
-                (folder / _ROOM).mkdir(parents=True)
+                _make(folder)
+                (folder / _ROOM).mkdir()
             lock = _lock(folder)
         except OSError:  # each further try would leave one more
             for half_made in (folder / _ROOM, folder):
@@ -146,6 +157,19 @@ def _new(folders: Folders, name: str) -> Claim:
             return Claim(claim_id, folder, name, lock)
         if lock is not None:
             os.close(lock)  # somebody tidied the empty folder away before it was locked
+
+
+def _new_id() -> str:
+    """Sixteen digits that rise with time: what a process that dies leaves behind is recovered in the order of arrival."""
+    _last[0] = max(_last[0] + 1, time.time_ns() >> 16)
+    return f"{(_last[0] << 16) + secrets.randbits(16):016x}"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir()
+    except FileNotFoundError:  # somebody removed .work/
+        folder.mkdir(parents=True)
 
 
 def _companions_of(folder: Path, name: str) -> dict[str, str]:
@@ -227,7 +251,10 @@ def drop(claim: Claim) -> None:
         for room in (claim.room, claim.companions):
             with contextlib.suppress(FileNotFoundError):  # a death between two steps of making it, or of this
                 room.rmdir()
-        shutil.rmtree(claim.folder)
+        try:
+            claim.folder.rmdir()
+        except OSError:  # a note, or a stage
+            shutil.rmtree(claim.folder)
     os.close(claim.lock)
 
 

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from daemon.errors import ConfigError
 REASON_ENDING = ".reason.txt"  # of what lies in errors/ beside a refused file
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
-_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_renameat2 = getattr(_LIBC, "renameat2", None)
+_syncfs = getattr(_LIBC, "syncfs", None)
+_MANY = 20  # folders: from here on one wait for the whole filesystem is shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,21 @@ def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_folders(folders: Sequence[Path]) -> None:
+    """Puts the entries of folders of one filesystem on disk, the last one last."""
+    if len(folders) < _MANY or _syncfs is None:
+        for folder in folders:
+            sync_folder(folder)
+        return
+    fd = os.open(folders[-1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folders[-1]))
     finally:
         os.close(fd)
 

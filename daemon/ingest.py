@@ -78,9 +78,8 @@ def ingest(
             )
             outcome = settle(claim, delivery, rules, store, refusal)
         if told is None or claim.id not in told:
-            _tell(
-                outcome, store
-            )  # also when it was committed by a process, or over a connection, that is gone
+            # also when it was committed by a process, or over a connection, that is gone
+            tell(outcome, store.delivery(outcome.delivery_id) or {})
         if told is not None:
             told.add(claim.id)
         with timed("file"):
@@ -209,9 +208,8 @@ def _opened(path: Path, limits: source.Limits) -> Iterator[int]:
         os.close(fd)
 
 
-def _tell(outcome: Outcome, store: Store) -> None:
-    """Says in the log what became of a delivery."""
-    row = store.delivery(outcome.delivery_id) or {}
+def tell(outcome: Outcome, row: Mapping[str, Any]) -> None:
+    """Says in the log what became of a delivery, by its row of the ledger."""
     details = row.get("error_details") or {}
     feed, slot, seconds = row.get("file_type"), row.get("slot"), row.get("processing_time_seconds")
     match outcome:

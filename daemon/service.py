@@ -133,12 +133,10 @@ class Service:
             self.inbox.scan()
             mine = set(self.inbox.waiting)
             while mine and not self.stop.is_set():
-                for name in self.inbox.ready():
-                    if self.stop.is_set():
-                        break
-                    if name in mine and self.carrier.deliver(name, patient=False):
-                        mine.discard(name)
-                        progress(self.summary.deliveries, self.summary.deliveries + len(mine))
+                ready = [name for name in self.inbox.ready() if name in mine]
+                for name in self.carrier.deliver_all(ready, patient=False, enough=self.stop.is_set):
+                    mine.discard(name)
+                    progress(self.summary.deliveries, self.summary.deliveries + len(mine))
                 mine &= set(self.inbox.waiting)
                 if mine:
                     self.stop.wait(self.inbox.next_look())
@@ -193,10 +191,8 @@ class Service:
         last_scan = time.monotonic()
         offset = time.time() - time.monotonic()
         while not self.stop.is_set() and not self.reload_wanted:
-            for name in self.inbox.ready():
-                if self.stop.is_set():
-                    break
-                self.carrier.deliver(name, patient=True)
+            for _name in self.carrier.deliver_all(self.inbox.ready(), patient=True, enough=self.stop.is_set):
+                pass
             look_at = time.monotonic() + self._until_look(watcher, last_scan)
             self._follow_up(look_at)
             self._note(watcher)

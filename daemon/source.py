@@ -191,6 +191,21 @@ def choose_codec(fd: int, compression: str, named: str | None, limits: Limits) -
     return "utf-8"
 
 
+def plain_text(data: bytes) -> tuple[bytes, str] | None:
+    r"""A small file that is UTF-8, with ``\\n`` line ends and without its mark, and its codec; None: it is something else."""
+    if data.startswith((*_UTF32_MARKS, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return None
+    marked = data.startswith(codecs.BOM_UTF8)
+    text = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return None
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return text, "utf-8-sig" if marked else "utf-8"
+
+
 def _unpack(
     fd: int, compression: str, limits: Limits, chunk: int = CHUNK, end: int | None = None
 ) -> Iterator[bytes]:

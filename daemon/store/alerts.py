@@ -116,6 +116,17 @@ def on_loaded(connection: Connection, delivery_id: int, at: datetime) -> None:
     on_gone(connection, over, at, f"{row['file_name']} corrected it")
 
 
+def on_new(connection: Connection, rows: Sequence[Row], at: datetime) -> None:
+    """Deliveries were loaded whose bytes and slots are new: what was refused before of their places is well.
+
+    Args:
+        connection: of the transaction.
+        rows: of the ledger.
+        at: now, UTC.
+    """
+    apply(connection, [signal for row in rows for signal in arrived(row)], at)
+
+
 def on_gone(connection: Connection, deliveries: Sequence[int], at: datetime, why: str = "") -> None:
     """Rows of deliveries count no more: what was said of their accuracy ends.
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from sqlalchemy import Connection, CursorResult
 
 from daemon.store import aggregates, due, totals
@@ -70,6 +72,46 @@ class Changes:
         else:
             self._touch(stage.table, "")
         return same
+
+    def rivals(self, rows: pa.RecordBatch | pa.Table, of: pa.Array) -> set[int]:
+        """Which groups of rows have a key that a loaded row has.
+
+        Args:
+            rows: typed, numbered if the feed numbers repeated keys; shape (n,).
+            of: the group of each row, shape (n,).
+        """
+        first = rows[self.feed.key[0]]
+        if first.null_count == len(first):
+            return set()
+        kinds = {"page": "BIGINT", **{name: self._kind(name) for name in self.feed.key}}
+        table = f"keys_{self.feed.name}"
+        self._run(self.manners.temporary(table, kinds))
+        self._run(f"DELETE FROM {table}")
+        keys = pa.table({"page": of, **{name: rows[name] for name in self.feed.key}})
+        self.manners.insert(self.connection, table, keys)
+        found = self._run(
+            f"SELECT DISTINCT s.page FROM {table} s CROSS JOIN {self.feed.table} l WHERE {self._joined('l', 's')}"
+        )
+        return {int(row[0]) for row in found}
+
+    def add(self, rows: pa.RecordBatch | pa.Table, deliveries: NDArray[np.int64]) -> None:
+        """Stores rows that have no rivals.
+
+        Args:
+            rows: with ``line``, typed, numbered if the feed numbers repeated keys; shape (n,).
+            deliveries: whose each is, shape (n,), rising.
+        """
+        named = {name: rows[name] for name in self._columns}
+        stored = pa.table({"id": pa.array((deliveries << LINE_BITS) + np.asarray(rows["line"])), **named})
+        self.manners.insert(self.connection, self.feed.table, stored)
+        if isinstance(self.feed.daily, Additive):
+            self._sums.append(self.feed.daily.summarise(rows))
+            self._hours.append(self.feed.daily.clock(rows))
+        else:
+            self._touch(
+                self.feed.table,
+                f"WHERE id BETWEEN {deliveries[0] << LINE_BITS} AND {(deliveries[-1] + 1) << LINE_BITS}",
+            )
 
     def reject(self, delivery_id: int) -> None:
         """Stores the staged rejects."""
@@ -136,11 +178,11 @@ class Changes:
             f" WHERE {mine} AND {self.feed.key[0]} IS NOT NULL"
         )
 
-    def settle(self, delivery_id: int) -> None:
+    def settle(self, *deliveries: int) -> None:
         """Brings the aggregate, the totals and ``products`` up to the rows, and marks what is due.
 
         Args:
-            delivery_id: what came or went.
+            deliveries: what came or went.
         """
         connection, manners, touched = self.connection, self.manners, self._touched
         totals.prepare(connection, manners)
@@ -160,8 +202,8 @@ class Changes:
                 totals.settle(connection, self.feed)
         if self.feed.daily is not None:  # a catalogue may have products that nobody has seen
             aggregates.note_products(connection, touched, rows_went=self._rows_went)
-        due.mark(connection, self.feed, touched, delivery_id)
-        due.mark_after(connection, self.feed, told, delivery_id)
+        due.mark(connection, self.feed, touched, deliveries)
+        due.mark_after(connection, self.feed, told, max(deliveries))
 
     # ---- keys
 

@@ -118,9 +118,7 @@ def _record(stage: Stage, delivery: Delivery, dialect: Dialect) -> int:
 
 
 def _details(stage: Stage, dialect: Dialect) -> dict[str, Any]:
-    details: dict[str, Any] = {"header": list(dialect.header)}
-    if dialect.unknown:
-        details["unknown_columns"] = list(dialect.unknown)[:100]
+    details = ledger.details_of(dialect)
     if stage.rejects:
         details["reasons"] = stage.reasons()
     return details

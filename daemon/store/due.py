@@ -13,15 +13,16 @@ _TRANSIT_DAYS = DAYS + 1  # before a day that tell whether its sender fills the 
 _LAST = date.max - timedelta(days=_TRANSIT_DAYS)
 
 
-def mark(connection: Connection, feed: Feed, touched: str, delivery_id: int) -> None:
+def mark(connection: Connection, feed: Feed, touched: str, deliveries: Sequence[int]) -> None:
     """Marks the products and days whose figures are no longer what the rows and the files say.
 
     Args:
         connection: of the transaction.
         feed: whose rows came or went.
         touched: the table of keys and days that were touched; ``product_id`` and ``day`` are among its columns.
-        delivery_id: what came or went.
+        deliveries: what came or went.
     """
+    delivery_id = max(deliveries)
     run = connection.exec_driver_sql
     run(
         f"INSERT INTO due_products (product_id, feed, since) SELECT product_id, '{feed.name}', MIN(day)"
@@ -32,7 +33,7 @@ def mark(connection: Connection, feed: Feed, touched: str, delivery_id: int) -> 
         f"INSERT INTO due_days (feed, day, delivery_id) SELECT DISTINCT '{feed.name}', day, {delivery_id}"
         f" FROM {touched} WHERE true ON CONFLICT (feed, day) DO UPDATE SET delivery_id = excluded.delivery_id"
     )
-    if day := _day_of_its_name(connection, delivery_id):
+    for day in _days_of_their_names(connection, deliveries):
         # its rows may all be of other days; of a day of which nothing is known there is nothing to mend
         has_data = f"SELECT 1 FROM scope_daily WHERE feed = '{feed.name}' AND day = '{day}' AND scope = ''"
         was_judged = (
@@ -64,10 +65,10 @@ def mark_after(connection: Connection, feed: Feed, told: Sequence[date], deliver
     )
 
 
-def _day_of_its_name(connection: Connection, delivery_id: int) -> str | None:
-    """The business day of a file, or of the file that it fixes: its rows count in that day's accuracy."""
-    slot = connection.exec_driver_sql(
+def _days_of_their_names(connection: Connection, deliveries: Sequence[int]) -> list[str]:
+    """The business days of files, or of the files that they fix: their rows count in those days' accuracy."""
+    slots = connection.exec_driver_sql(
         "SELECT COALESCE(f.slot, d.slot) FROM data_ingestion_log d LEFT JOIN data_ingestion_log f ON f.id = d.fixes"
-        f" WHERE d.id = {delivery_id}"
-    ).scalar()
-    return None if slot is None else str(slot).split(":", 2)[1]
+        f" WHERE d.id IN ({', '.join(map(str, deliveries))})"
+    )
+    return sorted({str(slot).split(":", 2)[1] for slot in slots.scalars() if slot is not None})

@@ -1,11 +1,11 @@
 """The ledger ``data_ingestion_log``: one row per delivery, kept for ever."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, select, update
 
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
 from daemon.store.schema import DELIVERIES, IS_LOADED, LINE_BITS, REJECTS, rejects_are_of
@@ -53,7 +53,61 @@ def record(
     seconds: float = 0.0,
 ) -> int:
     """Writes a delivery's row and returns its id."""
-    counts = counts or Counts()
+    row = _values(delivery, status, counts or Counts(), dialect, details, duplicate_of, seconds)
+    key = connection.execute(insert(DELIVERIES).values(row)).inserted_primary_key
+    if key is None:
+        raise AssertionError("the ledger gave no id")
+    return int(key[0])
+
+
+def record_clean(
+    connection: Connection, deliveries: Sequence[tuple[Delivery, Dialect, int]], seconds: float
+) -> list[dict[str, Any]]:
+    """Writes the rows of deliveries of which every row is loaded.
+
+    Args:
+        connection: of the transaction.
+        deliveries: each with how it was written and the number of its rows.
+        seconds: what each took.
+
+    Returns:
+        Their rows of the ledger with their ids, in the same order.
+    """
+    rows = [
+        _values(delivery, "success", Counts(count, count), dialect, details_of(dialect), None, seconds)
+        for delivery, dialect, count in deliveries
+    ]
+    statement = insert(DELIVERIES).returning(_C.id, sort_by_parameter_order=True)
+    ids = connection.execute(statement, rows).scalars()
+    return [{**row, "id": int(key)} for key, row in zip(ids, rows, strict=True)]
+
+
+def known_among(
+    connection: Connection, hashes: Collection[str], slots: Collection[str]
+) -> tuple[set[str], set[str]]:
+    """Those of some bytes that were delivered before, and those of some slots that are filled."""
+    theirs = select(_C.sha256).where(_C.sha256.in_(hashes), _C.status != "duplicate")
+    filled = select(_C.slot).where(_C.slot.in_(slots), _C.status.in_(LOADED))
+    return set(connection.execute(theirs).scalars()), set(connection.execute(filled).scalars())
+
+
+def details_of(dialect: Dialect) -> dict[str, Any]:
+    """What the ledger keeps of how a file that was loaded was written."""
+    details: dict[str, Any] = {"header": list(dialect.header)}
+    if dialect.unknown:
+        details["unknown_columns"] = list(dialect.unknown)[:100]
+    return details
+
+
+def _values(
+    delivery: Delivery,
+    status: str,
+    counts: Counts,
+    dialect: Dialect | None,
+    details: Mapping[str, Any] | None,
+    duplicate_of: int | None,
+    seconds: float,
+) -> dict[str, Any]:
     row = {
         "timestamp": delivery.arrived,
         "file_name": delivery.name,
@@ -82,10 +136,7 @@ def record(
     }
     if delivery.id is not None:
         row["id"] = delivery.id
-    key = connection.execute(insert(DELIVERIES).values(row)).inserted_primary_key
-    if key is None:
-        raise AssertionError("the ledger gave no id")
-    return int(key[0])
+    return row
 
 
 def record_duplicate(connection: Connection, delivery: Delivery, of: int, seconds: float = 0.0) -> Duplicate:
@@ -297,6 +348,13 @@ def filed(
     if rejects_path is not None:
         values["rejects_path"] = rejects_path
     connection.execute(update(DELIVERIES).where(_C.id == delivery_id).values(values))
+
+
+def filed_all(connection: Connection, paths: Mapping[int, str], at: datetime) -> None:
+    """Notes where the files of some deliveries lie now."""
+    values = {"archive_path": bindparam("path"), "filed_at": at}
+    some = [{"which": delivery_id, "path": path} for delivery_id, path in paths.items()]
+    connection.execute(update(DELIVERIES).where(_C.id == bindparam("which")).values(values), some)
 
 
 def row_of(connection: Connection, delivery_id: int) -> Mapping[str, Any] | None:

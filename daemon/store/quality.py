@@ -229,26 +229,27 @@ def record(
         replace(result, value=_finite(result.value), details=_finite(result.details)) for result in results
     )
     new = changes(connection, sound, feed)
-    rows = [
-        {
-            "timestamp": at,
-            "data_source": feed,
-            "metric_name": str(result.metric),
-            "metric_value": result.value,
-            "threshold_value": result.threshold,
-            "status": str(result.status),
-            "details": dict(result.details),
-            "delivery_id": delivery_id,
-            "scope": result.scope,
-            "day": result.day,
-        }
-        for result in new
-    ]
+    rows = [_row(result, feed, at, delivery_id) for result in new]
     if rows:
         connection.execute(insert(METRICS), rows)
     if rows and tell:
         _tell(connection, new, feed, at, delivery_id, thresholds)
     return new
+
+
+def _row(result: Result, feed: str, at: datetime, delivery_id: int | None) -> dict[str, Any]:
+    return {
+        "timestamp": at,
+        "data_source": feed,
+        "metric_name": str(result.metric),
+        "metric_value": result.value,
+        "threshold_value": result.threshold,
+        "status": str(result.status),
+        "details": dict(result.details),
+        "delivery_id": delivery_id,
+        "scope": result.scope,
+        "day": result.day,
+    }
 
 
 def accuracy_of_delivery(
@@ -268,15 +269,34 @@ def accuracy_of_delivery(
     rejected = row["records_failed"]
     if row["status"] == "failed":  # all of its rows are counted as such
         rejected = sum(((row["error_details"] or {}).get("reasons") or {}).values())
-    day = None if row["slot"] is None else date.fromisoformat(row["slot"].split(":", 2)[1])
-    processed = row["records_processed"]
-    result = accuracy(
-        processed - rejected, processed, scope=f"{_DELIVERY}{delivery_id}", day=day, thresholds=thresholds
-    )
-    result = replace(result, details={**result.details, "file": row["file_name"]})
+    result = _accuracy(row, row["records_processed"] - rejected, thresholds)
     record(
         connection, [result], row["file_type"], at, delivery_id, thresholds, tell=row["status"] != "failed"
     )
+
+
+def accuracy_of_clean(
+    connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime, thresholds: Thresholds = DEFAULTS
+) -> None:
+    """Records that every row of some new files is good: there is no alert that this could begin or end.
+
+    Args:
+        connection: of the transaction.
+        rows: of the ledger.
+        at: when they arrived.
+        thresholds: the limits.
+    """
+    results = ((row, _accuracy(row, row["records_processed"], thresholds)) for row in rows)
+    found = [_row(result, row["file_type"], at, row["id"]) for row, result in results]
+    connection.execute(insert(METRICS), found)
+
+
+def _accuracy(row: Mapping[str, Any], good: int, thresholds: Thresholds) -> Result:
+    day = None if row["slot"] is None else date.fromisoformat(row["slot"].split(":", 2)[1])
+    result = accuracy(
+        good, row["records_processed"], scope=f"{_DELIVERY}{row['id']}", day=day, thresholds=thresholds
+    )
+    return replace(result, details={**result.details, "file": row["file_name"]})
 
 
 def _tell(

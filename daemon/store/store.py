@@ -1,6 +1,6 @@
 """The store: what the daemon asks of a database, each call one transaction."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from daemon.store.commit import load
 from daemon.store.engine import IMMEDIATE, create_database, existing_database, translated
 from daemon.store.ledger import Known
 from daemon.store.staging import Stage, staging
+from daemon.store.together import Clean, load_together
 from daemon.store.unload import Done, unload
 from handlers.errors import FileError
 from handlers.feed import Feed
@@ -127,6 +128,27 @@ class Store:
                 stage.connection.commit()
             return outcome
 
+    def commit_together(
+        self, feed: Feed, some: Sequence[Clean], seconds: float, thresholds: Thresholds = DEFAULTS
+    ) -> list[dict[str, Any]]:
+        """Loads the first of some small deliveries in one transaction (see ``together.py``).
+
+        Returns:
+            The rows of the ledger of those that are loaded: the next one is to be loaded alone.
+
+        Raises:
+            FileError: their sums are too large to be added up at once; nothing was changed.
+            OutcomeUnknown: the answer to COMMIT did not come.
+        """
+        with translated(), self.engine.connect() as connection:
+            connection.execution_options(begin="DEFERRED")
+            manners = manners_of(connection)
+            manners.begin(connection)
+            loaded = load_together(connection, manners, feed, some, seconds, thresholds)
+            with translated(OutcomeUnknown):
+                connection.commit()
+            return loaded
+
     def refuse(
         self,
         delivery: Delivery,
@@ -164,6 +186,11 @@ class Store:
         """Notes where a delivery's file lies now, and where its rejects, if they were written."""
         with self._writing() as connection:
             ledger.filed(connection, delivery_id, archive_path, datetime.now(UTC), rejects_path)
+
+    def filed_all(self, paths: Mapping[int, str]) -> None:
+        """Notes where the files of some deliveries lie now."""
+        with self._writing() as connection:
+            ledger.filed_all(connection, paths, datetime.now(UTC))
 
     def unload(self, delivery_id: int, why: str) -> Done:
         """Takes a delivery out again (see ``unload.py``), in one transaction.
