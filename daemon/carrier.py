@@ -6,7 +6,7 @@ pauses: the file stays claimed, nothing is blamed on it, and work goes on by its
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -71,7 +71,7 @@ class Carrier:
         return True
 
     def deliver_all(
-        self, names: Sequence[str], *, patient: bool, enough: Callable[[], bool]
+        self, names: Iterable[str], *, patient: bool, enough: Callable[[], bool]
     ) -> Iterator[str]:
         """Takes files to their end, small ones together, and yields the names of those that are; others changed meanwhile.
 
@@ -86,7 +86,7 @@ class Carrier:
         for some in self._groups(names):
             if enough():
                 return
-            if len(some) > 1:
+            if self._is_small(some[0]):
                 yield from self._deliver_together(some, patient=patient)
             elif self.deliver(some[0], patient=patient):
                 yield some[0]
@@ -104,13 +104,12 @@ class Carrier:
 
     # ---- small files together
 
-    def _groups(self, names: Sequence[str]) -> Iterator[list[str]]:
+    def _groups(self, names: Iterable[str]) -> Iterator[list[str]]:
         """Neighbours that are small enough to be read together, or one file."""
         group: list[str] = []
-        size, sizes = 0, self.inbox.waiting
+        size = 0
         for name in names:
-            its = sizes.get(name, 0)
-            small = its <= together.SMALL and name.endswith(".csv")
+            small, its = self._is_small(name), self.inbox.size_of(name)
             if group and not (
                 small and len(group) < together.MOST_FILES and size + its <= together.MOST_BYTES
             ):
@@ -123,6 +122,9 @@ class Carrier:
                 group, size = [], 0
         if group:
             yield group
+
+    def _is_small(self, name: str) -> bool:
+        return name.endswith(".csv") and self.inbox.size_of(name) <= together.SMALL
 
     def _deliver_together(self, names: Sequence[str], *, patient: bool) -> list[str]:
         """Takes small files to their end; the names of those that did not change since they were found complete."""

@@ -133,7 +133,7 @@ class Service:
             self.inbox.scan()
             mine = set(self.inbox.waiting)
             while mine and not self.stop.is_set():
-                ready = [name for name in self.inbox.ready() if name in mine]
+                ready = (name for name in self.inbox.ready() if name in mine)
                 for name in self.carrier.deliver_all(ready, patient=False, enough=self.stop.is_set):
                     mine.discard(name)
                     progress(self.summary.deliveries, self.summary.deliveries + len(mine))

@@ -157,7 +157,7 @@ def _by_pyarrow(
 
     records, half = len(lengths), max(1 << 20, len(block) // 2)
     # two threads, a half each; a record must not reach over more than one border
-    threads = b'"' not in block and int(lengths.max()) < half
+    threads = len(block) > half and b'"' not in block and int(lengths.max()) < half
     table = _read(block, header, note, half if threads else None)
     if ragged:
         ragged.clear()

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from handlers.columns import Column, Decimal, Integer, Kind, LocalTime, Text, Words
 from handlers.errors import FileError
-from handlers.feed import PRODUCT_ID, Additive, Feed, Rows, Rule, Totals
+from handlers.feed import PRODUCT_ID, Additive, Feed, Rows, Rule, Totals, is_many
 from handlers.reasons import FileReason, RowReason
 
 CHANNELS = ("online", "pos", "marketplace", "wholesale")
@@ -41,7 +41,9 @@ def summarise(rows: Rows) -> pa.Table:
             "rows": np.ones(len(quantity), np.int64),
         }
     )
-    sums = table.group_by(list(DAILY_KEYS)).aggregate([(name, "sum") for name in DAILY_MEASURES])
+    sums = table.group_by(list(DAILY_KEYS), use_threads=is_many(table)).aggregate(
+        [(name, "sum") for name in DAILY_MEASURES]
+    )
     return sums.rename_columns([*DAILY_KEYS, *DAILY_MEASURES])
 
 
@@ -49,7 +51,7 @@ def clock(rows: Rows) -> pa.Table:
     """Units and rows per day and hour."""
     sold = np.maximum(np.asarray(rows["quantity_sold"]), 0).astype(np.int64)
     table = pa.table({"at": pc.utf8_slice_codeunits(rows["date"], 0, 13), "units": sold})
-    sums = table.group_by("at").aggregate([("units", "sum"), ("units", "count")])
+    sums = table.group_by("at", use_threads=is_many(table)).aggregate([("units", "sum"), ("units", "count")])
     return pa.table(
         {
             "day": pc.utf8_slice_codeunits(sums["at"], 0, 10),

@@ -11,7 +11,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -180,13 +180,20 @@ class Inbox:
         """The markers and manifests that lie there."""
         return self._beside.names
 
-    def ready(self) -> list[str]:
-        """The complete files, in the order in which they came."""
+    def size_of(self, name: str) -> int:
+        """A file's size in bytes when it was last looked at; of one that is not there 0."""
+        seen = self._seen.get(name)
+        return seen.stamp[2] if seen else 0
+
+    def ready(self) -> Iterator[str]:
+        """The complete files, in the order in which they came; each is judged when its turn comes."""
         if self._sftp_log is not None:
             self._note_broken_off(self._sftp_log.broken_off())
         now = self.clock()
-        complete = [name for name, seen in self._seen.items() if self._is_complete(name, seen, now)]
-        return sorted(complete, key=lambda name: (self._seen[name].stamp[4], name))
+        for name in sorted(self._seen, key=lambda name: (self._seen[name].stamp[4], name)):
+            seen = self._seen.get(name)
+            if seen is not None and self._is_complete(name, seen, now):
+                yield name
 
     def next_look(self) -> float | None:
         """Seconds until a waiting file may have become complete; None if only its sender can change that."""

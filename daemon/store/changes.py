@@ -36,6 +36,7 @@ class Changes:
     _sums: list[pa.Table] = field(default_factory=list)
     _hours: list[pa.Table] = field(default_factory=list)
     _rows_went: bool = False
+    _last_of_day: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {key: self._kind(key) for key in self.feed.day_key}
@@ -94,13 +95,17 @@ class Changes:
         )
         return {int(row[0]) for row in found}
 
-    def add(self, rows: pa.RecordBatch | pa.Table, deliveries: NDArray[np.int64]) -> None:
+    def add(self, rows: pa.Table, deliveries: NDArray[np.int64]) -> None:
         """Stores rows that have no rivals.
 
         Args:
             rows: with ``line``, typed, numbered if the feed numbers repeated keys; shape (n,).
             deliveries: whose each is, shape (n,), rising.
         """
+        days = pc.utf8_slice_codeunits(rows["date"].combine_chunks(), 0, 10).dictionary_encode()
+        last = np.zeros(len(days.dictionary), np.int64)
+        last[np.asarray(days.indices)] = deliveries  # of a day that comes again the last one stays
+        self._last_of_day = dict(zip(days.dictionary.to_pylist(), last.tolist(), strict=True))
         named = {name: rows[name] for name in self._columns}
         stored = pa.table({"id": pa.array((deliveries << LINE_BITS) + np.asarray(rows["line"])), **named})
         self.manners.insert(self.connection, self.feed.table, stored)
@@ -202,7 +207,7 @@ class Changes:
                 totals.settle(connection, self.feed)
         if self.feed.daily is not None:  # a catalogue may have products that nobody has seen
             aggregates.note_products(connection, touched, rows_went=self._rows_went)
-        due.mark(connection, self.feed, touched, deliveries)
+        due.mark(connection, self.feed, touched, deliveries, self._last_of_day)
         due.mark_after(connection, self.feed, told, max(deliveries))
 
     # ---- keys

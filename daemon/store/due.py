@@ -1,6 +1,6 @@
 """What is to follow from a delivery: marked in its transaction, so that no crash forgets it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from sqlalchemy import Connection
@@ -13,7 +13,9 @@ _TRANSIT_DAYS = DAYS + 1  # before a day that tell whether its sender fills the 
 _LAST = date.max - timedelta(days=_TRANSIT_DAYS)
 
 
-def mark(connection: Connection, feed: Feed, touched: str, deliveries: Sequence[int]) -> None:
+def mark(
+    connection: Connection, feed: Feed, touched: str, deliveries: Sequence[int], last: Mapping[str, int]
+) -> None:
     """Marks the products and days whose figures are no longer what the rows and the files say.
 
     Args:
@@ -21,6 +23,7 @@ def mark(connection: Connection, feed: Feed, touched: str, deliveries: Sequence[
         feed: whose rows came or went.
         touched: the table of keys and days that were touched; ``product_id`` and ``day`` are among its columns.
         deliveries: what came or went.
+        last: the last one that touched a day, where that is not the last of all.
     """
     delivery_id = max(deliveries)
     run = connection.exec_driver_sql
@@ -33,6 +36,9 @@ def mark(connection: Connection, feed: Feed, touched: str, deliveries: Sequence[
         f"INSERT INTO due_days (feed, day, delivery_id) SELECT DISTINCT '{feed.name}', day, {delivery_id}"
         f" FROM {touched} WHERE true ON CONFLICT (feed, day) DO UPDATE SET delivery_id = excluded.delivery_id"
     )
+    for day, its in last.items():
+        if its != delivery_id:
+            run(f"UPDATE due_days SET delivery_id = {its} WHERE feed = '{feed.name}' AND day = '{day}'")
     for day in _days_of_their_names(connection, deliveries):
         # its rows may all be of other days; of a day of which nothing is known there is nothing to mend
         has_data = f"SELECT 1 FROM scope_daily WHERE feed = '{feed.name}' AND day = '{day}' AND scope = ''"

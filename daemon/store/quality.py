@@ -4,7 +4,7 @@ Everything read is bounded: some months of one feed's small totals, or one key o
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
@@ -25,6 +25,7 @@ FIGURES = tuple(f"{what}_{measure}" for what in ("total", "z", "raw") for measur
 Transaction: TypeAlias = Connection  # for those above the store, who hand it on
 _ACTED_ON = timedelta(days=14)  # before the newest day
 _DELIVERY = "delivery:"
+_FEW = 500  # scopes that are asked for by name
 _M, _D = METRICS.c, QUALITY_DAYS.c
 
 
@@ -149,10 +150,17 @@ class Said:
 
 
 def newest(
-    connection: Connection, feed: str, metric: Metric, since: date, until: date
+    connection: Connection,
+    feed: str,
+    metric: Metric,
+    since: date,
+    until: date,
+    scopes: Collection[str] | None = None,
 ) -> dict[tuple[date, str], Said]:
-    """What was last said of each day and scope, both days included."""
-    its = (_M.data_source == feed, _M.metric_name == metric, _M.day >= since, _M.day <= until)
+    """What was last said of each day and scope, both days included; of some scopes, if only they are asked for."""
+    its = [_M.data_source == feed, _M.metric_name == metric, _M.day >= since, _M.day <= until]
+    if scopes is not None and len(scopes) <= _FEW:
+        its.append(_M.scope.in_(scopes))
     rows = connection.execute(select(METRICS).where(*its).order_by(_M.id))
     return {(row.day, row.scope): _said(row) for row in rows}
 
@@ -186,15 +194,16 @@ def newest_of_moment(connection: Connection, feed: str, metric: Metric, scope: s
 def changes(connection: Connection, results: Iterable[Result], feed: str) -> list[Result]:
     """Those results that say something else than the newest row of their key."""
     known: dict[tuple[Metric, date], dict[tuple[date, str], Said]] = {}
-    found = []
-    for result in results:
+    found, some = [], list(results)
+    for result in some:
         last: Said | None
         if result.day is None:
             last = newest_of_moment(connection, feed, result.metric, result.scope)
         else:
             of = (result.metric, result.day)
             if of not in known:
-                known[of] = newest(connection, feed, result.metric, result.day, result.day)
+                scopes = {other.scope for other in some if (other.metric, other.day) == of}
+                known[of] = newest(connection, feed, result.metric, result.day, result.day, scopes)
             last = known[of].get((result.day, result.scope))
         if last is None or not _same(last, result):
             found.append(result)

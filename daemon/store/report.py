@@ -9,7 +9,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select, and_, case, func, select, union_all
-from sqlalchemy.orm import aliased
 
 from daemon.store.derived import PRODUCT_FEATURES
 from daemon.store.ledger import LOADED
@@ -143,7 +142,7 @@ def _begins(prefix: str) -> ColumnElement[bool]:
 
 def _listed(connection: Connection, its: CTE, most: int, *, newest_first: bool = False) -> Some:
     """The first of some deliveries, with ``mended``: a refused one after which another filled its slot, or brought its bytes."""
-    c, later = its.c, aliased(DELIVERIES, name="later")
+    c, later = its.c, DELIVERIES.alias("later")
     same = (later.c.slot == c.slot) | (later.c.sha256 == c.sha256)
     mended = (
         select(later.c.id)
@@ -230,7 +229,7 @@ def stock(connection: Connection, day: date, days: float, most: int) -> Stock:
         days: how long a stock must last where the catalogue has no lead time.
         most: so many of each.
     """
-    catalogue, newer = LIVE["products"], aliased(LIVE["products"], name="newer")
+    catalogue, newer = LIVE["products"], LIVE["products"].alias("newer")
     known = (newer.c.product_id == _F.product_id, newer.c.date < datetime.combine(day + timedelta(1), time()))
     newest = select(newer.c.id).where(*known).order_by(newer.c.date.desc()).limit(1).scalar_subquery()
     limit = func.coalesce(catalogue.c.lead_time_days, days)

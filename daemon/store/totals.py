@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from daemon.store.aggregates import without_day
 from daemon.store.bulk import Manners
-from handlers.feed import Additive, Feed, Snapshot, Totals
+from handlers.feed import Additive, Feed, Snapshot, Totals, is_many
 
 _PARTS = "total_parts"
 _CLOCK = "clock_parts"
@@ -72,7 +72,9 @@ def add(connection: Connection, manners: Manners, feed: Feed, daily: Additive, s
     totals = daily.totals
     columns = (totals.units, totals.value_e4 or totals.units, totals.rows or totals.units)
     keys = ["day", *totals.by]
-    small = sums.group_by(keys).aggregate([(name, "sum") for name in dict.fromkeys(columns)])
+    small = sums.group_by(keys, use_threads=is_many(sums)).aggregate(
+        [(name, "sum") for name in dict.fromkeys(columns)]
+    )
     figures: list[Counter[_Key]] = [Counter(), Counter(), Counter()]
     cells = (small[key].to_pylist() for key in keys)
     values = (small[f"{name}_sum"].to_pylist() for name in columns)

@@ -42,7 +42,7 @@ class Place:
         """What is complete when so much time has passed, at another look."""
         self.now += seconds
         self.inbox.scan()
-        return self.inbox.ready()
+        return list(self.inbox.ready())
 
     def evidence(self, name: str = NAME) -> tuple[str, ...]:
         return self.inbox.arrival(name).evidence
@@ -289,7 +289,7 @@ def test_a_rename_that_the_kernel_told(place):
     here = place("any [rename]")
     here.put()
     here.inbox.look([], renamed=[NAME])
-    assert here.inbox.ready() == [NAME]
+    assert list(here.inbox.ready()) == [NAME]
 
 
 def test_what_is_written_after_its_rename_was_not_renamed_whole(place):
@@ -428,4 +428,4 @@ def test_settle_alone_decides_without_expectations(tmp_path: Path) -> None:
     found.scan()
     steady[0] += 3
     found.scan()
-    assert found.ready() == [NAME]
+    assert list(found.ready()) == [NAME]

@@ -107,7 +107,7 @@ def test_a_cut_file_waits_for_its_sender_until_it_changes(log, tmp_path, monkeyp
     inbox.mkdir()
     settle = SettleSettings(quiet_seconds=2, grace_seconds=10, sftp_log=log)
     here = Inbox(inbox, settle, clock=lambda: now[0])
-    assert here.ready() == []
+    assert list(here.ready()) == []
     (inbox / NAME).write_bytes(b"header\nrow\n")
     here.scan()
     say(log, CUT)
@@ -115,7 +115,7 @@ def test_a_cut_file_waits_for_its_sender_until_it_changes(log, tmp_path, monkeyp
     def after(seconds: float) -> list[str]:
         now[0] += seconds
         here.scan()
-        return here.ready()
+        return list(here.ready())
 
     assert after(3) == after(20) == after(600) == []
     assert said[1:] == [(Event.DELIVERY_WAITING, "broken_off")]
