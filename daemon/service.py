@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from daemon import outbox
+from daemon import memory, outbox
 from daemon.after.steps import AfterSteps
 from daemon.alerts.courier import Courier, courier_of
 from daemon.carrier import Carrier
@@ -67,6 +67,7 @@ class Service:
     notifier: Notifier = field(default_factory=Notifier)
     _rights: Rights | None = None
     _next_tick: float = 0.0
+    _tidied_after: int = 0
     folders: Folders = field(init=False)
     inbox: Inbox = field(init=False)
     after: AfterSteps = field(init=False)
@@ -233,6 +234,10 @@ class Service:
                 self._next_tick = time.monotonic() + _TICK
                 self.after.tick(datetime.now(UTC))
                 outbox.tend(self.store, self.folders, self.settings.outbox)
+                if self._tidied_after != self.summary.deliveries:
+                    self._tidied_after = self.summary.deliveries
+                    self.store.rest()
+                    memory.give_back()
 
     # ---- the configuration, anew
 

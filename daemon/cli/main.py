@@ -48,7 +48,7 @@ def _run() -> Any:
     """Runs a command; its status, once what went wrong is said."""
     prepare_streams()
     if "_STOCKGRIP_COMPLETE" not in os.environ:  # Tab must not wait for it
-        _keep_pandas_out()
+        _make_arrow_small()
     from daemon.errors import ConfigError, TransientError  # noqa: PLC0415
     from daemon.faults import PASSING  # noqa: PLC0415
 
@@ -79,13 +79,15 @@ def _run() -> Any:
     return status
 
 
-def _keep_pandas_out() -> None:
-    """Spares every start 0.4 s and 45 MB: pyarrow imports pandas at the first array, to recognise its types.
+def _make_arrow_small() -> None:
+    """Lets Arrow use the common heap, and spares every start 0.4 s and 45 MB: pyarrow imports pandas at the first array, to recognise its types.
 
     Nothing in the process uses pandas; the Python API, which does, does not come this way.
     """
     import pyarrow as pa  # noqa: PLC0415
 
+    # its own keeps what is free: after a file of 300 000 rows the daemon stays 50 MB larger
+    pa.set_memory_pool(pa.system_memory_pool())
     if "pandas" in sys.modules:
         return
     absent = types.ModuleType("pandas")

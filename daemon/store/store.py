@@ -57,6 +57,10 @@ class Store:
         """Lets go of the connections."""
         self.engine.dispose()
 
+    def rest(self) -> None:
+        """Lets go of connections that nobody uses, and of their caches."""
+        self.engine.dispose()
+
     def ping(self) -> None:
         """Raises if the database does not answer."""
         with self._reading() as connection:
