@@ -49,7 +49,7 @@ def kin_of(
     if first is not None:
         return Kin(fixes=first["id"], day=first["timestamp"].astimezone(rules.timezone).date())
     if where.slot is not None:
-        return Kin()
+        return Kin(alone=store.is_free(where.slot))
     upto = store.last_appended(where.feed)
     if where.compression:
         return Kin(looked_upto=upto)

@@ -98,6 +98,7 @@ class Kin:
         known_lines: so many physical lines are of that beginning.
         looked_upto: of a file without a slot, the latest delivery that it was compared with.
         day: of rejects, the day on which the file that they come from arrived.
+        alone: it has nothing to do with any: its slot is new.
     """
 
     fixes: int | None = None
@@ -105,6 +106,7 @@ class Kin:
     known_lines: int = 0
     looked_upto: int | None = None
     day: date | None = None
+    alone: bool = False
 
 
 ALONE = Kin()
@@ -147,6 +149,8 @@ def read_into(
         )
     unknown = header.unknown if kin.fixes is None else tuple(set(header.unknown) - set(WHY_COLUMNS))
     reading.dialect = Dialect(codec, header.delimiter, header.names, unknown)
+    if kin.alone and feed.key and feed.key[0] not in header.positions:
+        stage.go_direct()
     now = arrived.astimezone(rules.timezone).replace(tzinfo=None)
     context = Context(now, rules.timezone, day or kin.day)
 

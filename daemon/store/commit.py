@@ -1,6 +1,7 @@
 """The one transaction of a delivery, from top to bottom."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -38,6 +39,9 @@ def load(
     """
     begun = time.monotonic()
     connection = stage.connection
+    if stage.direct is not None:
+        delivery = replace(delivery, id=stage.direct)
+        _must_be_new(connection, delivery)
     done = ledger.outcome_of(connection, delivery.claim)
     if done is not None:
         return done
@@ -67,6 +71,21 @@ def load(
     ledger.finish(connection, delivery_id, counts, seconds + time.monotonic() - begun)
     quality.accuracy_of_delivery(connection, delivery_id, delivery.arrived, thresholds)
     return Loaded(delivery_id, counts, previous.delivery_id if previous else None)
+
+
+def _must_be_new(connection: Connection, delivery: Delivery) -> None:
+    """A delivery whose rows are in the feed's table already is not known, its slot is free, and it is the latest of all.
+
+    Raises:
+        TransientError: it is not so any more; to be tried again.
+    """
+    if (
+        ledger.outcome_of(connection, delivery.claim) is not None
+        or ledger.known(connection, delivery.sha256).loaded_by is not None
+        or ledger.current_of(connection, delivery.slot) is not None
+        or ledger.last(connection) > (delivery.id or 0)
+    ):
+        raise TransientError("another file was loaded meanwhile")
 
 
 def _must_be_as_seen(connection: Connection, delivery: Delivery) -> None:

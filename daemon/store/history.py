@@ -130,7 +130,7 @@ def filling(connection: Connection, slot: str | None) -> int | None:
 
 def last_id(connection: Connection) -> int:
     """The newest delivery; 0 if there is none."""
-    return int(connection.execute(select(func.coalesce(func.max(_C.id), 0))).scalar_one())
+    return ledger.last(connection)
 
 
 def state_of(row: Mapping[Any, Any]) -> tuple[Any, ...]:

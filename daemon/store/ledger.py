@@ -180,6 +180,11 @@ def known(connection: Connection, sha256: str | None, slot: str | None = None) -
     return Known(loaded, tried[0].id, any(row.forced_at is not None for row in tried[:until]))
 
 
+def last(connection: Connection) -> int:
+    """The latest delivery; none: 0."""
+    return int(connection.execute(select(func.coalesce(func.max(_C.id), 0))).scalar_one())
+
+
 def current_of(connection: Connection, slot: str | None) -> Current | None:
     """The delivery whose rows fill a slot now."""
     if slot is None:

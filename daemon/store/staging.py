@@ -15,6 +15,7 @@ from sqlalchemy import Connection, CursorResult
 
 from daemon.errors import TransientError
 from daemon.store.bulk import Manners
+from daemon.store.schema import LINE_BITS
 from handlers import columns
 from handlers.check import Reject
 from handlers.errors import FileError
@@ -58,6 +59,7 @@ class Stage:
         rows: how many rows are staged.
         rejects: how many rejects are.
         known: how many rows of the file were left out, because an earlier delivery has them.
+        direct: the delivery under which rows go straight into the feed's table, to be seen with its commit; None: they are staged.
     """
 
     def __init__(self, connection: Connection, manners: Manners, feed: Feed, scratch: Path | None) -> None:
@@ -70,6 +72,7 @@ class Stage:
         self.rows = 0
         self.rejects = 0
         self.known = 0
+        self.direct: int | None = None
         self._sums: list[pa.Table] = []
         self._hours: list[pa.Table] = []
         self._scratch = scratch
@@ -87,6 +90,19 @@ class Stage:
             self._run(f"DROP TABLE IF EXISTS temp.{self.table}")
             self._writer = _Scratch(scratch, self.table, manners.temporary(self.table, self._columns))
 
+    def go_direct(self) -> None:
+        """Lets rows go straight into the feed's table: PostgreSQL writes each once then, and takes half the time.
+
+        Only for rows without a key, of a slot that nothing fills. SQLite would hold its one write lock while it reads the file.
+        """
+        if self.manners.name == "postgresql" and self._takes_keyless:
+            ids = "SELECT nextval(pg_get_serial_sequence('data_ingestion_log', 'id'))"
+            self.direct = int(self._run(ids).scalar_one())
+
+    @property
+    def _takes_keyless(self) -> bool:
+        return self.feed.repeats == "number" and FIXED_LINE not in names(self.feed.columns)
+
     def append(self, rows: pa.RecordBatch) -> None:
         """Stages valid rows."""
         if rows.num_rows == 0:
@@ -99,6 +115,9 @@ class Stage:
                 self._sums = [self._merged(self.feed.daily)]
         if self._writer is not None:
             self._writer.append(rows)
+        elif self.direct is not None:
+            ids = np.asarray(rows["line"]) + (self.direct << LINE_BITS)
+            self.manners.insert(self.connection, self.feed.table, rows.set_column(0, "id", pa.array(ids)))
         else:
             self.manners.insert(self.connection, self.table, rows)
 

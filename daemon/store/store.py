@@ -76,6 +76,11 @@ class Store:
         with self._reading() as connection:
             return ledger.known(connection, sha256, slot)
 
+    def is_free(self, slot: str) -> bool:
+        """Whether no delivery fills a slot."""
+        with self._reading() as connection:
+            return ledger.current_of(connection, slot) is None
+
     def rejects_at(self, rejects_path: str) -> Mapping[str, Any] | None:
         """The latest delivery whose rejects were written to a place below the data folder."""
         with self._reading() as connection:

@@ -54,8 +54,10 @@ STEPS = (
     ("os", "unlink"),
     ("daemon.files", "_rename"),
     ("daemon.store.store.Store", "commit"),
+    ("daemon.store.store.Store", "commit_together"),
     ("daemon.store.store.Store", "refuse"),
     ("daemon.store.store.Store", "filed"),
+    ("daemon.store.store.Store", "filed_all"),
 )
 
 
