@@ -7,7 +7,6 @@ pauses: the file stays claimed, nothing is blamed on it, and work goes on by its
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from daemon import claims, together
@@ -141,19 +140,16 @@ class Carrier:
                 if claim is not None:
                     taken[claim.id] = claim
                     emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
-            with (
-                heart.busy(Phase.DELIVERING),
-                suppress(OSError),
-            ):  # what is not on disk yet is in the inbox after a crash
-                claims.sync_all(self.folders, taken.values())
+            self._put_on_disk(list(taken.values()), patient=patient)
             with heart.busy(Phase.DELIVERING):
                 items = together.read_together(list(taken.values()), self.rules)
             each = (time.monotonic() - begun) / max(1, len(items))
             for run in together.runs(items):
                 self._carry_run(run, taken, each, patient=patient)
-        finally:
-            for claim in taken.values():  # there are some only if the world is unwell
+        except Exception:
+            for claim in taken.values():
                 self._let_go(claim)
+            raise
         return done
 
     def _carry_run(

@@ -5,16 +5,20 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, func, select
 from support.dump import dump
+from support.faults import Crash, crash_at, release_locks, statements
 from support.files import csv_bytes, drop
 from support.loading import wipe
 
-from daemon import together
+from daemon import claims, together
 from daemon.service import Service
+from daemon.store import Store
 from daemon.store.derived import ALERTS, DERIVED, DUE_DAYS, DUE_PRODUCTS, METRICS
+from daemon.store.schema import DELIVERIES, LIVE
 
 SALES = "date,product_id,channel,quantity_sold,revenue"
 INVENTORY = "date,product_id,location,stock_level"
@@ -108,3 +112,99 @@ def test_as_if_each_had_come_alone(service, drawn, monkeypatch):
     made = service()
     files = files_of(drawn)
     assert outcome(made, files, SMALL, monkeypatch) == outcome(made, files, ALONE, monkeypatch)
+
+
+def plain(made: Service, many: int) -> list[str]:
+    """Drops files that go together."""
+    names = [f"sales_data_20250601_s{n:02d}.csv" for n in range(many)]
+    for n, name in enumerate(names):
+        drop(made.folders.inbox, name, sales(n))
+    return names
+
+
+def is_whole(made: Service, names: list[str]) -> None:
+    """Each file is loaded once and filed, and nothing is left."""
+    with made.store.engine.connect() as connection:
+        c = DELIVERIES.c
+        rows = connection.execute(select(c.file_name, c.status, c.archive_path).order_by(c.id)).all()
+        count = connection.execute(select(func.count()).select_from(LIVE["sales"])).scalar_one()
+    assert sorted((row.file_name, row.status) for row in rows) == [(name, "success") for name in names]
+    assert count == 3 * len(names)
+    assert all((made.folders.data_dir / row.archive_path).is_file() for row in rows)
+    assert os.listdir(made.folders.work) == os.listdir(made.folders.inbox) == []
+
+
+def test_a_burst_takes_few_statements_and_commits(service):
+    made = service()
+    names = plain(made, 60)
+    commits: list[object] = []
+
+    def note(connection: object) -> None:
+        commits.append(connection)
+
+    event.listen(made.store.engine, "commit", note)
+    made.inbox.scan()
+    with statements(made.store.engine) as said:
+        assert (
+            list(made.carrier.deliver_all(made.inbox.ready(), patient=False, enough=lambda: False)) == names
+        )
+    event.remove(made.store.engine, "commit", note)
+    is_whole(made, names)
+    assert len(commits) <= 2, "one that loads, one that notes where the files lie"
+    assert len(said) < 100, "it was 26 and one for each usual number of rows, which is asked for by name"
+
+
+@pytest.mark.parametrize("step", ["commit_together", "filed_all"])
+def test_what_fails_together_is_done_alone(service, monkeypatch, step):
+    """At whichever statement the database fails."""
+    made = service()
+    work = getattr(Store, step)
+    for fail_at in range(1, 32, 3):
+
+        def failing(store: Store, *arguments: Any, at: int = fail_at, **named: Any) -> Any:
+            with statements(store.engine, at):
+                return work(store, *arguments, **named)
+
+        monkeypatch.setattr(Store, step, failing)
+        wipe(made.store.engine)
+        names = plain(made, 3)
+        made.drain()
+        is_whole(made, names)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_death_at_any_step_loses_nothing_and_doubles_nothing(service, when):
+    made = service()
+    step = 0
+    done = ["more"]
+    while len(done) >= step:
+        step += 3  # the claims of three files are alike
+        wipe(made.store.engine)
+        names = plain(made, 3)
+        try:
+            with crash_at(step, when) as done:
+                made.drain()
+        except Crash:
+            release_locks(made.folders.work)
+        again = service()
+        again.drain()
+        is_whole(again, names)
+
+
+def test_what_a_death_left_is_recovered_in_the_order_of_arrival(service):
+    """Of the same bytes under two names the first counts."""
+    made = service()
+    names = [f"sales_data_20250601_s{n}.csv" for n in (3, 1, 2)]
+    for name in names:
+        drop(made.folders.inbox, name, sales(0))
+        claim = claims.take(made.folders, name)
+        assert claim is not None
+        claims.abandon(claim)
+    made.drain()
+    with made.store.engine.connect() as connection:
+        rows = connection.execute(
+            select(DELIVERIES.c.file_name, DELIVERIES.c.status).order_by(DELIVERIES.c.id)
+        ).all()
+    assert [tuple(row) for row in rows] == [
+        (name, "duplicate" if n else "success") for n, name in enumerate(names)
+    ]
