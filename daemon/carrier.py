@@ -152,6 +152,16 @@ class Carrier:
             raise
         return done
 
+    def _put_on_disk(self, some: Sequence[Claim], *, patient: bool) -> None:
+        def sync() -> None:
+            with world():
+                claims.sync_all(self.folders, some)
+
+        if patient:
+            self.patience.when_well(sync)
+        else:
+            sync()
+
     def _carry_run(
         self, run: Sequence[Item], taken: dict[str, Claim], seconds: float, *, patient: bool
     ) -> None:
