@@ -205,6 +205,12 @@ class LimitSettings(_Section):
         le=1,
         description="A correction with less than this share of the rows it replaces is held in errors/; 0 lets all in",
     )
+    max_processing_time_minutes: float = Field(
+        default=60.0,
+        gt=0,
+        le=1440,
+        description="A delivery that takes longer is abandoned: rolled back, and held in errors/",
+    )
 
 
 Evidence: TypeAlias = Literal["quiet", "lease", "rename", "marker", "manifest"]

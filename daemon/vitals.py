@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+LONGEST_STEP = 3900.0  # seconds that one of the steps that follow deliveries may take
+
 
 class Phase(StrEnum):
     """What the loop is at."""
@@ -40,6 +42,7 @@ class Vitals:
     )
     database_at: float | None = None  # the database last answered
     delivery: str = ""  # the one in hand
+    longest_work: float = LONGEST_STEP  # seconds that work in hand may take without a sign of life
 
     def turn(self, phase: Phase) -> None:
         """The loop is alive, and at this."""
