@@ -313,7 +313,7 @@ class RetrySettings(_Section):
     """How the daemon meets a failing database or disk: exponential waits with jitter."""
 
     attempts: int = Field(
-        default=5, ge=1, description="Tries before intake pauses; then one every `max_seconds`"
+        default=3, ge=1, description="Tries before intake pauses; then one every `max_seconds`"
     )
     initial_seconds: float = Field(
         default=0.2, gt=0, description="First wait; each further one is about twice as long"

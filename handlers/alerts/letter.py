@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from handlers.alerts.rules import Rule
-from handlers.alerts.words import scope_words
+from handlers.alerts.words import owner_words, scope_words
 
 SUBJECT = 120  # characters
 COLUMNS = 78
@@ -32,6 +32,8 @@ _STEPS: Mapping[Rule, str] = {
     Rule.ANOMALY_SCORE: "Look whether something happened that day: a promotion, a closed shop, a file that came twice or in "
     "part.",
     Rule.REFUSED_FILE: "Do what the reason says, or ask the sender for a corrected file of the same name.",
+    Rule.WORKFLOW: "Do what the message says; then run the workflow again: it does no harm, and ends this alert. `stockgrip "
+    "doctor` looks for what is wrong with the host.",
 }
 
 
@@ -146,14 +148,17 @@ def _number(count: int) -> str:
 
 
 def _feeds(alerts: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(dict.fromkeys(alert["feed"] or "no feed" for alert in alerts))
+    return ", ".join(dict.fromkeys(owner_words(alert["rule"], alert["feed"]) for alert in alerts))
 
 
 def _where(alert: Mapping[str, Any]) -> str:
     """Feed, day and scope; a file's name stands in the summary."""
     scope = "" if alert["scope"].startswith(("file:", "delivery:")) else scope_words(alert["scope"], ", ")
     return " ".join(
-        filter(None, (alert["feed"] or ("no feed" if alert["id"] else "stockgrip"), alert["day"], scope))
+        filter(
+            None,
+            (owner_words(alert["rule"], alert["feed"]) if alert["id"] else "stockgrip", alert["day"], scope),
+        )
     )
 
 
@@ -250,6 +255,10 @@ def _commands(alert: Mapping[str, Any], *, over: bool) -> Iterator[str]:
         yield f"stockgrip explain {alert['delivery']['id']}"
     if rule == "intake_paused":
         yield "stockgrip doctor"
+    if rule == Rule.WORKFLOW:
+        yield "stockgrip workflow status"
+        if not over:
+            yield "stockgrip workflow run"
     if rule != Rule.REFUSED_FILE and alert["feed"]:
         metric = Rule.TIMELINESS if rule == Rule.MISSING_FILE else rule
         day = f" --day {alert['day']}" if alert["day"] else ""
