@@ -270,8 +270,9 @@ class Service:
     # ---- what others see of us
 
     def _note(self, watcher: Watcher) -> None:
-        self.vitals.waiting = len(self.inbox.waiting)
-        self.vitals.oldest_waiting = self.inbox.waiting_since()
+        self.vitals.held = len(self.inbox.held)
+        self.vitals.waiting = len(self.inbox.waiting) + self.vitals.held
+        self.vitals.oldest_waiting = self.inbox.oldest_since()
         self.vitals.canary_seconds = watcher.latency_seconds
 
     def _is_well(self) -> bool:

@@ -34,6 +34,7 @@ class Vitals:
     paused_why: str = ""
     paused_at: float | None = None
     waiting: int = 0  # files in the inbox that are not complete yet, or not taken yet
+    held: int = 0  # of these, those that wait for something only their sender can do
     oldest_waiting: float | None = None  # wall clock: since when the oldest of them has been seen
     scanned_at: float | None = None  # the last full look at the inbox
     scan_seconds: float | None = None  # how long it took

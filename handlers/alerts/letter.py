@@ -135,6 +135,8 @@ def _intro(facts: Mapping[str, Any]) -> str:
     needs = "This needs a look." if one else f"{number} need a look."
     by_kind = {
         "test": "This is a test: alerts will come by this way.",
+        "daemon_failed": "It does not start again by itself: a person must look. Files that come meanwhile stay in live_feeds, and "
+        "none is lost.",
         "intake_paused": "No file is loaded at present. None is lost: work goes on by itself when the cause is gone.",
         "resolved": "This is over." if one else f"{number} are over.",
         "digest": f"Worth knowing, no hurry: {number}.",
@@ -253,7 +255,7 @@ def _commands(alert: Mapping[str, Any], *, over: bool) -> Iterator[str]:
     rule = alert["rule"]
     if alert["delivery"]:
         yield f"stockgrip explain {alert['delivery']['id']}"
-    if rule == "intake_paused":
+    if rule in ("intake_paused", "daemon_failed"):
         yield "stockgrip doctor"
     if rule == Rule.WORKFLOW:
         yield "stockgrip workflow status"
