@@ -140,7 +140,7 @@ def load_run(run: Sequence[Item], rules: Rules, store: Store, seconds: float) ->
             with bound(delivery=item.claim.id, file=item.claim.name):
                 emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(clean.dialect.unknown[:50]))
     with world(), timed("commit"):
-        rows = store.commit_together(feed, some, seconds, rules.thresholds)
+        rows = store.commit_together(feed, some, seconds, rules.thresholds, rules.limits.time.started())
     done = []
     for item, row in zip(run, rows, strict=False):
         count = row["records_processed"]

@@ -154,7 +154,12 @@ class Store:
             return outcome
 
     def commit_together(
-        self, feed: Feed, some: Sequence[Clean], seconds: float, thresholds: Thresholds = DEFAULTS
+        self,
+        feed: Feed,
+        some: Sequence[Clean],
+        seconds: float,
+        thresholds: Thresholds = DEFAULTS,
+        limit: TimeLimit | None = None,
     ) -> list[dict[str, Any]]:
         """Loads the first of some small deliveries in one transaction (see ``together.py``).
 
@@ -162,14 +167,18 @@ class Store:
             The rows of the ledger of those that are loaded: the next one is to be loaded alone.
 
         Raises:
-            FileError: their sums are too large to be added up at once; nothing was changed.
+            FileError: their sums are too large to be added up at once, or ``too_slow``; nothing was changed.
             OutcomeUnknown: the answer to COMMIT did not come.
         """
         with translated(), self.engine.connect() as connection:
             connection.execution_options(begin="DEFERRED")
             manners = manners_of(connection)
-            manners.begin(connection)
-            loaded = load_together(connection, manners, feed, some, seconds, thresholds)
+            with watched(connection, limit or TimeLimit()) as watch:
+                with translated(), watch.limit.waiting():
+                    manners.begin(connection)
+                watch.limit.doing = "its rows were loaded"
+                loaded = load_together(connection, manners, feed, some, seconds, thresholds)
+                watch.lift()
             with translated(OutcomeUnknown):
                 connection.commit()
             return loaded
