@@ -398,7 +398,9 @@ def by_feed(connection: Connection, since: datetime, *, counted: bool = True) ->
         since: the moment.
         counted: also how many deliveries there ever were, and were refused (else None): that walks through an index.
     """
-    feed_of = func.coalesce(_C.file_type, "")  # not the column: SQLite would walk along its index, for the groups
+    feed_of = func.coalesce(
+        _C.file_type, ""
+    )  # not the column: SQLite would walk along its index, for the groups
     today = (
         select(feed_of, func.sum(_C.records_successful))
         .where(

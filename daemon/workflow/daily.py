@@ -42,7 +42,7 @@ def daily(settings: Settings, store: Store, drain: Callable[[], Details] | None 
         Step("drain", drain or (lambda: drained(settings, store))),
         Step("day_close", lambda: day_closed(settings, store), off("feature_engineering")),
         Step("quality_check", lambda: quality_checked(settings, store), off("quality_check")),
-        Step("retention", lambda: retain(settings, store).as_dict(), off("retention")),
+        Step("retention", lambda: retained(settings, store), off("retention")),
         Step("backup", lambda: backed_up(settings), off("backup")),
         Step("report", lambda: reported(settings, store), off("report")),
         Step("notification", lambda: notified(settings, store), off("notification")),
@@ -90,6 +90,11 @@ def quality_checked(settings: Settings, store: Store) -> Details:
         "overall_status": found["overall_status"],
         "metrics": found["summary"],
     }
+
+
+def retained(settings: Settings, store: Store) -> Details:
+    """Compresses and removes what is old; files for a while only, so that the steps after it come tonight."""
+    return retain(settings, store, files_minutes=settings.retention.files_minutes).as_dict()
 
 
 def backed_up(settings: Settings) -> Details:
