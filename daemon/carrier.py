@@ -290,6 +290,7 @@ class Carrier:
         return self.patience.with_retries(lambda attempt: self._ingest(claim, attempt))
 
     def _ingest(self, claim: Claim, attempt: int) -> Outcome | None:
+        self.patience.heart.again()
         try:
             return ingest(claim, self.rules, self.store, self.folders, attempt, told=self._told)
         except OutcomeUnknown:

@@ -50,7 +50,7 @@ class Event(StrEnum):
     WORKFLOW_DONE = "workflow_done", "info", "Every step of the daily workflow was done.", "run", "day", "seconds"
     WORKFLOW_FAILED = "workflow_failed", "error", "The daily workflow ended, and steps of it failed.", "run", "day", "seconds", "failed"
     BACKUP_MADE = "backup_made", "info", "The database was copied, and the copy was read back.", "path", "size_bytes", "rows", "seconds"
-    OLD_REMOVED = "old_removed", "info", "Old files were compressed or removed, and old rows removed, as retention says.", "files_compressed", "files_removed", "bytes_freed", "rows"
+    OLD_REMOVED = "old_removed", "info", "Old files were compressed or removed, and old rows removed, as retention says.", "files_compressed", "files_removed", "files_later", "bytes_freed", "rows"
     BACKUP_REMOVED = "backup_removed", "info", "A copy of the database beyond `backup.keep` was removed.", "path", "taken_at"
     DATABASE_RESTORED = "database_restored", "warning", "The database was made what a backup holds.", "path", "taken_at", "unknown_files"
     DATABASE_MIGRATED = "database_migrated", "info", "The tables were brought to the version this program needs.", "from_revision", "to_revision", "seconds"

@@ -12,10 +12,20 @@ from dataclasses import dataclass, field
 
 from daemon.flag import Flag
 from daemon.notify import Notifier
-from daemon.vitals import Phase, Vitals
+from daemon.settings import Settings
+from daemon.vitals import LONGEST_STEP, Phase, Vitals
 
 _BEAT = 10.0  # seconds between two beats at the most, unless the watchdog asks for more
-LONGEST_WORK = 3900.0  # seconds that one delivery, or one step that follows, may take
+_MARGIN = 300.0  # seconds for what no time limit holds: COMMIT, and filing away
+
+
+def longest_work(settings: Settings) -> float:
+    """Seconds that work in hand may take: one try of a delivery, or one step that follows deliveries.
+
+    A delivery may wait as long as it may take, for another process's turn.
+    """
+    limit = 60 * settings.limits.max_processing_time_minutes
+    return max(LONGEST_STEP, 2 * limit + settings.database.busy_timeout_seconds + _MARGIN)
 
 
 @dataclass(slots=True)
@@ -55,11 +65,16 @@ class Heart:
     def busy(self, phase: Phase) -> Iterator[None]:
         """Work is in hand that has no beat of its own."""
         self.vitals.turn(phase)
-        self.notifier.allow(LONGEST_WORK)
+        self.notifier.allow(self.vitals.longest_work)
         try:
             yield
         finally:
             self.vitals.turn(Phase.IDLE)
+
+    def again(self) -> None:
+        """The work in hand is tried once more, and may take as long again."""
+        self.vitals.turn(self.vitals.phase)
+        self.notifier.alive()
 
     def wait(self, flag: Flag, seconds: float, phase: Phase) -> bool:
         """Waits for a flag, beating, with the watchdog's usual period; whether it is up."""

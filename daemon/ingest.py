@@ -105,6 +105,7 @@ def settle(
         StillWritten: somebody writes the file.
     """
     begun = time.monotonic()
+    rules = rules.begun()
     reading = Reading()
     try:
         with _opened(claim.path, rules.limits) as fd:
@@ -132,7 +133,7 @@ def settle(
             )
             reading.tally = tally_for(manifests, feed)
             scratch = claim.scratch if print_.size > SCRATCH_ABOVE else None
-            with store.stage(feed if first is None else fixing(feed), scratch) as stage:
+            with store.stage(feed if first is None else fixing(feed), scratch, rules.limits.time) as stage:
                 read_into(stage, fd, where.compression, rules, delivery.arrived, reading, kin, where.day)
                 if has_writer(fd) or source.stamp(os.fstat(fd)) != print_.stamp:
                     raise StillWritten

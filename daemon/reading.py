@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from daemon.outcomes import Dialect
 from daemon.settings import Settings
 from daemon.store import fixing
 from daemon.store.staging import Stage
+from daemon.time_limit import TimeLimit
 from handlers import HANDLERS
 from handlers.cells import Cells, split
 from handlers.check import Checked, Reject, check
@@ -60,12 +61,21 @@ class Rules:
             feeds=feeds,
             patterns={name: tuple(feed.patterns) for name, feed in dict(settings.feeds).items()},
             encodings={name: feed.encoding for name, feed in dict(settings.feeds).items()},
-            limits=source.Limits(limits.max_file_bytes, limits.max_unpacked_bytes, limits.max_ratio),
+            limits=source.Limits(
+                limits.max_file_bytes,
+                limits.max_unpacked_bytes,
+                limits.max_ratio,
+                TimeLimit(60 * limits.max_processing_time_minutes),
+            ),
             tolerance=Tolerance(limits.max_rejects, limits.max_reject_share, limits.min_correction_share),
             timezone=ZoneInfo(settings.timezone),
             thresholds=Thresholds(**settings.quality.thresholds.model_dump()),
             outbox=settings.outbox,
         )
+
+    def begun(self) -> "Rules":
+        """The rules for one delivery, whose time counts from now."""
+        return replace(self, limits=replace(self.limits, time=self.limits.time.started()))
 
 
 @dataclass(slots=True)

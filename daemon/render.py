@@ -153,11 +153,15 @@ def status_text(picture: dict[str, Any]) -> str:
 def _untold(unsent: Mapping[str, Any] | None) -> Iterator[str]:
     """The line about what nobody has been told yet."""
     found = unsent or {"notices": 0, "letters": {}}
-    parts = [f"{count:,} by {channel}" for channel, count in sorted(found["letters"].items())]
-    if found["notices"]:
-        parts.append(f"{found['notices']:,} without a letter yet")
+    letters, notices = found["letters"], found["notices"]
+    parts = [
+        f"{count:,} letter{'s' * (count != 1)} by {channel}" for channel, count in sorted(letters.items())
+    ]
+    if notices:
+        news = "1 piece of news waits" if notices == 1 else f"{notices:,} pieces of news wait"
+        parts.append(f"{news} for the next letter or the daily digest")
     if parts:
-        yield f"unsent    {', '.join(parts)}"
+        yield f"unsent    {'; '.join(parts)}"
 
 
 def _of_daemon(daemon: Mapping[str, Any] | None) -> Iterator[str]:

@@ -20,6 +20,12 @@ class RetentionSettings(Section):
         le=36_600,
         description="Files in processed/ older than this are removed; null: never",
     )
+    files_minutes: float = Field(
+        default=60.0,
+        gt=0,
+        le=1440,
+        description="The daily workflow compresses and removes files for so long, and goes on the next night",
+    )
     metrics_days: int | None = Field(
         default=730,
         ge=400,

@@ -19,7 +19,7 @@ from daemon.files import Folders, Rights
 from daemon.filesystems import raise_if_apart
 from daemon.flag import Flag
 from daemon.health import Health
-from daemon.heart import Heart
+from daemon.heart import Heart, longest_work
 from daemon.inbox import Inbox
 from daemon.inbox.evidence import Expectations
 from daemon.logs import configure, emit
@@ -85,6 +85,7 @@ class Service:
 
     def _build(self) -> None:
         """What is made of the settings: at the start, and after a reload."""
+        self.vitals.longest_work = longest_work(self.settings)
         expected = Expectations(self.settings, Bands(self.store).of)
         self.inbox = Inbox(self.folders.inbox, self.settings.settle, expected=expected)
         self.after = AfterSteps(self.store, self.settings)
@@ -269,8 +270,9 @@ class Service:
     # ---- what others see of us
 
     def _note(self, watcher: Watcher) -> None:
-        self.vitals.waiting = len(self.inbox.waiting)
-        self.vitals.oldest_waiting = self.inbox.waiting_since()
+        self.vitals.held = len(self.inbox.held)
+        self.vitals.waiting = len(self.inbox.waiting) + self.vitals.held
+        self.vitals.oldest_waiting = self.inbox.oldest_since()
         self.vitals.canary_seconds = watcher.latency_seconds
 
     def _is_well(self) -> bool:

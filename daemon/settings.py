@@ -205,6 +205,12 @@ class LimitSettings(_Section):
         le=1,
         description="A correction with less than this share of the rows it replaces is held in errors/; 0 lets all in",
     )
+    max_processing_time_minutes: float = Field(
+        default=60.0,
+        gt=0,
+        le=1440,
+        description="A delivery that takes longer is abandoned: rolled back, and held in errors/",
+    )
 
 
 Evidence: TypeAlias = Literal["quiet", "lease", "rename", "marker", "manifest"]
@@ -307,7 +313,7 @@ class RetrySettings(_Section):
     """How the daemon meets a failing database or disk: exponential waits with jitter."""
 
     attempts: int = Field(
-        default=5, ge=1, description="Tries before intake pauses; then one every `max_seconds`"
+        default=3, ge=1, description="Tries before intake pauses; then one every `max_seconds`"
     )
     initial_seconds: float = Field(
         default=0.2, gt=0, description="First wait; each further one is about twice as long"

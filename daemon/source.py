@@ -10,11 +10,12 @@ import os
 import stat
 import zlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import zstandard
 
+from daemon.time_limit import TimeLimit
 from handlers.cells import boundary
 from handlers.errors import FileError
 from handlers.reasons import FileReason
@@ -34,11 +35,13 @@ class Limits:
         file_bytes: as it lies on disk.
         unpacked_bytes: after decompression.
         ratio: unpacked / packed.
+        time: from its first byte to its commit.
     """
 
     file_bytes: int
     unpacked_bytes: int
     ratio: int
+    time: TimeLimit = field(default_factory=TimeLimit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def blocks(fd: int, compression: str, codec: str, limits: Limits, end: int | Non
         end: of a plain file, read only so many bytes.
 
     Raises:
-        FileError: ``encoding``, ``gzip_corrupt``, ``gzip_too_big`` or ``nul_tail``.
+        FileError: ``encoding``, ``gzip_corrupt``, ``gzip_too_big``, ``nul_tail`` or ``too_slow``.
     """
     unpacked = _unpack(fd, compression, limits, end=end)
     last = b""
@@ -213,6 +216,7 @@ def _unpack(
         offset = 0
         while data := os.pread(fd, chunk if end is None else min(chunk, end - offset), offset):
             offset += len(data)
+            limits.time.check()
             yield data
         return
     packed = os.fstat(fd).st_size
@@ -220,6 +224,7 @@ def _unpack(
     gathered = bytearray()
     for data in (_gunzip if compression == "gz" else _unzstd)(fd, chunk):
         total += len(data)
+        limits.time.check()
         if total > limits.unpacked_bytes:
             raise FileError(
                 FileReason.GZIP_TOO_BIG, f"the file unpacks to more than {limits.unpacked_bytes:,} bytes"

@@ -28,6 +28,7 @@ from daemon.outcomes import Counts, Delivery, Dialect, Loaded
 from daemon.reading import Rules
 from daemon.store import Store
 from daemon.store.together import Clean
+from daemon.time_limit import TimeLimit
 from daemon.timing import timed
 from handlers.columns import Context
 from handlers.errors import FileError
@@ -39,6 +40,7 @@ from handlers.together import Page, check_together, page_of
 SMALL = 128 << 10  # bytes: some 2 000 rows; a larger one gains nothing
 MOST_FILES = 200
 MOST_BYTES = 4 << 20
+_LONGEST = 60.0  # seconds for a transaction of a second: after that each file is tried alone, with all the time it may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ def load_run(run: Sequence[Item], rules: Rules, store: Store, seconds: float) ->
             with bound(delivery=item.claim.id, file=item.claim.name):
                 emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(clean.dialect.unknown[:50]))
     with world(), timed("commit"):
-        rows = store.commit_together(feed, some, seconds, rules.thresholds)
+        limit = TimeLimit(min(_LONGEST, rules.limits.time.seconds)).started()
+        rows = store.commit_together(feed, some, seconds, rules.thresholds, limit)
     done = []
     for item, row in zip(run, rows, strict=False):
         count = row["records_processed"]

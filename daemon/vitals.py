@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+LONGEST_STEP = 3900.0  # seconds that one of the steps that follow deliveries may take
+
 
 class Phase(StrEnum):
     """What the loop is at."""
@@ -32,6 +34,7 @@ class Vitals:
     paused_why: str = ""
     paused_at: float | None = None
     waiting: int = 0  # files in the inbox that are not complete yet, or not taken yet
+    held: int = 0  # of these, those that wait for something only their sender can do
     oldest_waiting: float | None = None  # wall clock: since when the oldest of them has been seen
     scanned_at: float | None = None  # the last full look at the inbox
     scan_seconds: float | None = None  # how long it took
@@ -40,6 +43,7 @@ class Vitals:
     )
     database_at: float | None = None  # the database last answered
     delivery: str = ""  # the one in hand
+    longest_work: float = LONGEST_STEP  # seconds that work in hand may take without a sign of life
 
     def turn(self, phase: Phase) -> None:
         """The loop is alive, and at this."""

@@ -27,6 +27,7 @@ readonly base=/opt/stockgrip etc=/etc/stockgrip home=/var/lib/stockgrip
 readonly unit=stockgrip.service sshd_config=/etc/ssh/sshd_config.d/50-stockgrip.conf
 readonly keys=/etc/ssh/stockgrip-senders log_mount=var-lib-stockgrip-dev-log.mount
 readonly units=("$unit" stockgrip-failed@.service "$log_mount")
+readonly optional=(stockgrip-workflow.timer stockgrip-workflow.service stockgrip-litestream.service) # if the operator put them there
 python=${PYTHON:-/usr/bin/python3}
 
 # Where the parts lie that a Debian package brings by itself; --package (for its scripts only) leaves them alone.
@@ -372,6 +373,9 @@ roll_back() {
 
 uninstall() {
   local name
+  for name in "${optional[@]}"; do
+    [ ! -e "/etc/systemd/system/$name" ] || run systemctl --quiet disable --now "$name"
+  done
   for name in "$unit" "$log_mount"; do
     [ ! -e "$unit_dir/$name" ] || run systemctl --quiet disable "$name"
   done
@@ -402,7 +406,7 @@ uninstall() {
     say "the program is removed; $home, $etc and the user stockgrip stay"
     return
   fi
-  drop "$etc" "$home"
+  drop "$etc" "$home" "${optional[@]/#//etc/systemd/system/}"
   if getent passwd stockgrip >/dev/null; then
     run userdel stockgrip
   fi

@@ -125,6 +125,11 @@ class FileReason(_Reason):
         "the file begins with one that was loaded although its last line was cut off; both together would count twice",
         "Take the cut one out (stockgrip unload, with the delivery that the message names), then stockgrip retry this one.",
     )
+    TOO_SLOW = (
+        "too_slow",
+        "it took longer than limits.max_processing_time_minutes: abandoned, and nothing of it was loaded",
+        "If the host or the database was busy, retry it when it is not. Else split the file, or raise the limit in config.yaml and retry it.",
+    )
     INTERNAL_ERROR = (
         "internal_error",
         "the program failed on this file: a defect of the program, not of the file",

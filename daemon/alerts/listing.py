@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from daemon.terminal import UNLIMITED, beginning, padded, printable, width, wrapped
+from handlers.alerts.words import owner_words
 
 Row = Mapping[str, Any]
 _COLOURS = {"critical": "red", "warning": "yellow", "info": "cyan"}
@@ -79,7 +80,12 @@ def sent_text(found: Iterable[Row]) -> str:
 
 def _alert(row: Row, zone: ZoneInfo, digits: int, *, whole: bool = False) -> list[str]:
     severity = row["severity"] if row["state"] == "firing" else "over"
-    about = (row["rule"], row["feed"] or "no feed", row["scope"], row["day"] and row["day"].isoformat())
+    about = (
+        row["rule"],
+        owner_words(row["rule"], row["feed"]),
+        row["scope"],
+        row["day"] and row["day"].isoformat(),
+    )
     head = printable("  ".join(filter(None, about)))
     number = padded(str(row["id"]), max(digits, len(str(row["id"]))), right=True)
     begin = f"{number}  {padded(severity, 8)}  "

@@ -47,7 +47,7 @@ NOT_READY: Final = _of("not_ready", "1 for each reason why it is not ready (see 
 PHASE: Final = _of("loop_phase", "1 for what the loop is at (starting, idle, delivering, following, paused, stopping), 0 for the others.", "phase")  # fmt: skip
 TURN: Final = _of("loop_age_seconds", "Seconds since the loop, or the work in its hands, last moved on; idle it turns every 10 s.")  # fmt: skip
 PAUSED: Final = _of("paused", "1 while intake is paused, by what is at fault (database, host).", "reason")
-WAITING: Final = _of("waiting_files", "Files in the inbox that are not complete, or not taken yet.")
+WAITING: Final = _of("waiting_files", "Files in the inbox that are not complete, or not taken yet; those that their sender must finish are among them.")  # fmt: skip
 OLDEST: Final = _of(
     "oldest_waiting_seconds", "For how long the oldest of them has been there; 0 if none waits."
 )

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Self
 
 from daemon.health.known import Known
-from daemon.heart import LONGEST_WORK
 from daemon.settings import SettleSettings
 from daemon.vitals import Phase, Vitals
 
@@ -58,7 +57,7 @@ def dead(vitals: Vitals, now: float, *, threads_well: bool) -> Reason | None:
         threads_well: whether the loop's helpers live.
     """
     age = now - vitals.turned_at
-    most = LONGEST_WORK if vitals.phase in _BUSY or vitals.delivery else TURN_SECONDS
+    most = vitals.longest_work if vitals.phase in _BUSY or vitals.delivery else TURN_SECONDS
     if age > most:
         at = f"{vitals.phase}, delivery {vitals.delivery}" if vitals.delivery else str(vitals.phase)
         return Reason(

@@ -159,11 +159,9 @@ class Inbox:
         """The files that wait to be taken, with their sizes in bytes; without those that are ``held``."""
         return {name: seen.stamp[2] for name, seen in self._seen.items() if not _is_held(seen)}
 
-    def waiting_since(self) -> float | None:
-        """Since when (wall clock, seconds) the oldest of the waiting files has been seen; None without one."""
-        return min(
-            (seen.seen_at.timestamp() for seen in self._seen.values() if not _is_held(seen)), default=None
-        )
+    def oldest_since(self) -> float | None:
+        """Since when (wall clock, seconds) the oldest of the files has been seen, held ones included; None without one."""
+        return min((seen.seen_at.timestamp() for seen in self._seen.values()), default=None)
 
     @property
     def held(self) -> dict[str, Waiting]:

@@ -19,6 +19,7 @@ from daemon.store import Store
 from daemon.store.compare import Snapshot
 from daemon.store.ledger import FILE_REMOVED
 from daemon.store.replaying import take_over
+from daemon.time_limit import TimeLimit
 from handlers.errors import FileError
 from handlers.verdict import FORCED
 
@@ -75,7 +76,9 @@ class Replay:
     _unloaded: list[Row] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rules = replace(self.rules, tolerance=FORCED)
+        # what was loaded once is loaded again, however long it takes today
+        limits = replace(self.rules.limits, time=TimeLimit())
+        self.rules = replace(self.rules, tolerance=FORCED, limits=limits)
         self._unloaded = self.ledger.unloaded()
 
     def deliver(self, row: Row) -> None:

@@ -5,8 +5,10 @@ file too many at the worst, and the next pass takes it away.
 """
 
 import contextlib
+import math
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,12 +36,14 @@ class Filed:
         removed: how many.
         bytes_freed: by both; of a dry run, how many bytes those files have.
         left: paths of files that have other bytes than were delivered, or no free name: nothing was done to them; some.
+        later: how many are left to the next pass, because the time was over.
     """
 
     compressed: int = 0
     removed: int = 0
     bytes_freed: int = 0
     left: list[str] = field(default_factory=list)
+    later: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,14 @@ class Files:
         store: the database.
         done: is counted up.
         dry: only count.
+        until: in monotonic seconds; what is not done then is only counted, for the next pass.
     """
 
     folders: Folders
     store: Store
     done: Filed
     dry: bool
+    until: float = math.inf
 
     # ---- removing
 
@@ -66,7 +72,7 @@ class Files:
             path = packing.place_of(self.folders.data_dir, row["archive_path"], row["id"])
             file = self.folders.data_dir / path
             size = _size(file)
-            if size is None:
+            if size is None or self._is_for_later(file):
                 continue
             if packing.delivered_sha256(file) != row["sha256"]:
                 self._leave(path)
@@ -102,7 +108,9 @@ class Files:
                 continue
             if row["archive_path"].endswith(packing.ENDING):
                 self._tidy(row)
-            elif not row["file_name"].lower().endswith(_COMPRESSED):
+            elif row["file_name"].lower().endswith(_COMPRESSED):
+                continue
+            elif not self._is_for_later(self.folders.data_dir / row["archive_path"]):
                 self._compress(row)
 
     def _compress(self, row: Row) -> None:
@@ -165,6 +173,13 @@ class Files:
             left.unlink(missing_ok=True)
 
     # ---- both
+
+    def _is_for_later(self, file: Path) -> bool:
+        """Counts a file that is left to the next pass, if the time is over."""
+        over = not self.dry and time.monotonic() >= self.until
+        if over and _size(file) is not None:
+            self.done.later += 1
+        return over
 
     def _filed(self, before: datetime) -> Iterator[Row]:
         after = 0

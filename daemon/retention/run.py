@@ -1,5 +1,6 @@
 """One pass over what is old."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -41,6 +42,7 @@ def retain(
     store: Store,
     *,
     dry: bool = False,
+    files_minutes: float = math.inf,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Retained:
     """Compresses and removes what is old. Safe to do again, to kill, and while the daemon runs.
@@ -49,6 +51,7 @@ def retain(
         settings: of the site.
         store: the database.
         dry: only say what would be done.
+        files_minutes: files that are not done by then are left to the next pass.
         now: aware.
 
     Raises:
@@ -57,7 +60,7 @@ def retain(
     """
     wanted, moment = settings.retention, now()
     found = Retained(dry, rows=dict.fromkeys(store_retention.NAMES, 0))
-    files = Files(Folders(settings.data_dir), store, found.files, dry=dry)
+    files = Files(Folders(settings.data_dir), store, found.files, dry, time.monotonic() + 60 * files_minutes)
     if wanted.files_days is not None:
         files.remove(moment - timedelta(wanted.files_days))
     if wanted.compress_days is not None:
@@ -69,11 +72,12 @@ def retain(
         return found
     for table, some in removals(horizons):
         _remove(store, table, some, found.rows)
-    if found.files.compressed or found.files.removed or any(found.rows.values()):
+    if found.files.compressed or found.files.removed or found.files.later or any(found.rows.values()):
         emit(
             Event.OLD_REMOVED,
             files_compressed=found.files.compressed,
             files_removed=found.files.removed,
+            files_later=found.files.later,
             bytes_freed=found.files.bytes_freed,
             rows={table: rows for table, rows in found.rows.items() if rows},
         )

@@ -78,7 +78,7 @@ def _rows(trial: Trial, checks: Checks) -> None:
     for feed in TABLES:
         checks.same_rows(f"rows of {feed}", trial.book.counted(feed), trial.found(feed), "")
     units, money = trial.ask(
-        "SELECT SUM(quantity_sold), SUM(CAST(ROUND(revenue * 10000) AS INTEGER)) FROM live_sales_data"
+        "SELECT SUM(quantity_sold), SUM(CAST(ROUND(revenue * 10000) AS BIGINT)) FROM live_sales_data"
     )[0]
     sold = list(trial.book.rows("sales"))
     checks.equal("units sold", sum(row["quantity_sold"] for row in sold), units)

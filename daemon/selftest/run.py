@@ -9,10 +9,11 @@ from typing import Any
 
 from daemon.selftest import features, ingestion, quality, workflow
 from daemon.selftest.checks import Check, Checks
-from daemon.selftest.scratch import scratch, settings_in
+from daemon.selftest.scratch import database, scratch, settings_in
 from daemon.selftest.trial import FILES, Trial
 from daemon.settings import Settings
 from daemon.store import Store
+from daemon.store.backups import is_sqlite
 
 PARTS = MappingProxyType(
     {
@@ -63,11 +64,15 @@ class Report:
         parts: in their order.
         seconds: how long it took.
         kept: the folder that was kept.
+        database: what it was tried on, ``sqlite`` or ``postgresql``.
+        remark: on the database, for a person; "": none.
     """
 
     parts: tuple[Part, ...]
     seconds: float
     kept: Path | None
+    database: str = "sqlite"
+    remark: str = ""
 
     @property
     def passed(self) -> bool:
@@ -84,6 +89,8 @@ class Report:
             "failed": sum(len(part["failed"]) for part in parts),
             "parts": parts,
             "kept": None if self.kept is None else str(self.kept),
+            "database": self.database,
+            "remark": self.remark,
         }
 
 
@@ -98,7 +105,8 @@ def selftest(
     """Checks the program from end to end on a scratch site.
 
     Args:
-        settings: of the site: its business time zone, and where its filesystem is; nothing of it is changed.
+        settings: of the site: its business time zone, and where its filesystem and its database server are; nothing of it
+            is changed.
         parts: which of ``PARTS``.
         keep: leave the scratch folder.
         progress: called with how many files are loaded, of how many.
@@ -108,9 +116,12 @@ def selftest(
         OSError: there is no room for a scratch folder.
     """
     start = time.monotonic()
-    with scratch(settings, keep=keep) as folder:
+    with (
+        scratch(settings, keep=keep) as folder,
+        database(settings, folder, keep=keep) as (url, remark),
+    ):
         begun(folder)
-        own = settings_in(folder, settings.timezone)
+        own = settings_in(folder, settings.timezone, url)
         store = Store.open(own.database_url)
         try:
             trial = Trial(own, store, progress)
@@ -118,7 +129,8 @@ def selftest(
         finally:
             store.close()
     progress(FILES, FILES)
-    return Report(done, round(time.monotonic() - start, 3), folder if keep else None)
+    kind = "sqlite" if is_sqlite(url) else "postgresql"
+    return Report(done, round(time.monotonic() - start, 3), folder if keep else None, kind, remark)
 
 
 def _done(name: str, trial: Trial) -> Part:

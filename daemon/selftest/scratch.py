@@ -9,6 +9,8 @@ from pathlib import Path
 from daemon.files import Folders
 from daemon.rebuild.room import room
 from daemon.settings import DatabaseSettings, RetrySettings, Settings, SettleSettings, quoted
+from daemon.store.backups import is_sqlite
+from daemon.store.scratch_database import NoScratchDatabase, scratch_database
 
 
 @contextlib.contextmanager
@@ -33,17 +35,44 @@ def scratch(settings: Settings, *, keep: bool) -> Iterator[Path]:
             yield Path(folder_name)
 
 
-def settings_in(folder: Path, timezone: str) -> Settings:
+@contextlib.contextmanager
+def database(settings: Settings, folder: Path, *, keep: bool) -> Iterator[tuple[str, str]]:
+    """A database of its own, of the site's kind if it can be had; removed at the end.
+
+    Args:
+        settings: of the site.
+        folder: the scratch folder, for one of SQLite.
+        keep: leave it there.
+
+    Yields:
+        Its URL, and a remark for a person: "" if there is nothing to say.
+    """
+    own = f"sqlite:///{quoted(folder / 'scratch.db')}"
+    if is_sqlite(settings.database_url):
+        yield own, ""
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            url, name = stack.enter_context(scratch_database(settings.database_url, keep=keep))
+            remark = f"its database is {name}, on the configured server" if keep else ""
+        except NoScratchDatabase as error:
+            url = own
+            remark = f"SQLite was tried, not the configured PostgreSQL: {error}"
+        yield url, remark
+
+
+def settings_in(folder: Path, timezone: str, url: str) -> Settings:
     """The program's defaults on a scratch site: nobody is told anything, and nothing waits for slow senders.
 
     Args:
         folder: where it lies.
         timezone: the business time zone.
+        url: of its database.
     """
     return Settings(
         data_dir=folder / "data",
         timezone=timezone,
-        database=DatabaseSettings(url=f"sqlite:///{quoted(folder / 'scratch.db')}"),
+        database=DatabaseSettings(url=url),
         settle=SettleSettings(quiet_seconds=0, grace_seconds=0, ready_on="close", watch="poll"),
         retry=RetrySettings(attempts=1, initial_seconds=0.01, max_seconds=0.1),
     )

@@ -15,11 +15,14 @@ def report_text(report: Report) -> str:
     failed = sum(not check.ok for part in report.parts for check in part.checks)
     count = sum(len(part.checks) for part in report.parts)
     if report.passed:
-        lines.append(f"all {count} checks passed in {report.seconds:.1f} s")
+        kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[report.database]
+        lines.append(f"all {count} checks passed in {report.seconds:.1f} s, on {kind}")
     else:
         lines.append(f"{failed} of {count} checks failed: this program must not be trusted with data")
+    if report.remark:
+        lines.append(printable(report.remark))
     if report.kept is not None:
-        lines.append(f"kept: {printable(str(report.kept))} (selftest.log, scratch.db, data/)")
+        lines.append(f"kept: {printable(str(report.kept))} (selftest.log, data/)")
     elif not report.passed:
         lines.append("`stockgrip selftest --keep` leaves the folder with its log for a look")
     return fitted("\n".join(lines))

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from daemon.sample import generate
@@ -16,7 +15,7 @@ from daemon.selftest.spoilt import Delivery
 from daemon.service import Service
 from daemon.settings import Settings
 from daemon.store import Store
-from daemon.store.backups import sqlite_path
+from daemon.store.backups import is_sqlite, sqlite_path
 from daemon.store.bare import rows as ask
 
 HISTORY_DAYS = 49  # seven of each weekday
@@ -59,14 +58,10 @@ class Trial:
         files = generate(HISTORY_DAYS + len(self.days), PRODUCTS, SEED, self.days[-1], STORES)
         return {file.name: file.content.decode() for file in files}
 
-    @property
-    def database(self) -> Path:
-        """The scratch database's file."""
-        return sqlite_path(self.settings.database_url)
-
     def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """What the scratch database says, read by SQLite alone."""
-        return ask(self.database, sql, values)
+        """What the scratch database says, read by the database's own driver alone."""
+        url = self.settings.database_url
+        return ask(sqlite_path(url) if is_sqlite(url) else url, sql, values)
 
     def found(self, feed: str) -> Counter[tuple[Any, ...]]:
         """How often each row of a feed stands in its table."""

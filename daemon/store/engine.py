@@ -20,8 +20,9 @@ from handlers.errors import FileError
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-# PostgreSQL's classes of errors that pass: serialization and deadlock, connection, shutdown, resources.
-_PASSING_STATES = ("40001", "40P01", "08", "57P0", "53", "55P03", "25006")
+# PostgreSQL's classes of errors that pass: serialization and deadlock, connection, shutdown, resources, a statement that
+# the server or its administrator ended (our own limit is told apart before, see watched.py).
+_PASSING_STATES = ("40001", "40P01", "08", "57P0", "57014", "53", "55P03", "25006")
 IMMEDIATE = {"begin": "IMMEDIATE"}
 # Of libpq: a server that vanishes without a word is given up after about half a minute, not after TCP's two hours.
 _PATIENCE = {

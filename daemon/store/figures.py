@@ -55,8 +55,14 @@ class Figures:
     oldest_letter: datetime | None
 
 
-def figures(connection: Connection, scope: Scope) -> Figures:
-    """Reads them."""
+def figures(connection: Connection, scope: Scope, *, counted: bool = True) -> Figures:
+    """Reads them.
+
+    Args:
+        connection: of a reading transaction.
+        scope: what is told.
+        counted: see ``ledger.by_feed``.
+    """
     due = following.backlog(connection)
     notices = select(func.count()).select_from(NOTICES).where(NOTICES.c.letter_id.is_(None))
     unsent = (
@@ -66,7 +72,7 @@ def figures(connection: Connection, scope: Scope) -> Figures:
     )
     letters = connection.execute(unsent).all()
     return Figures(
-        feeds=ledger.by_feed(connection, scope.since),
+        feeds=ledger.by_feed(connection, scope.since, counted=counted),
         due=due if scope.judged else replace(due, days=0, days_since=None),
         firing=following.firing(connection),
         notices=connection.execute(notices).scalar_one(),
@@ -95,6 +101,6 @@ def glance(url: str, scope: Scope, seconds: float) -> Figures:
             found = version_of(connection)
             if found != HEAD:
                 raise OtherRelease(f"its tables have version {found}, this release works with {HEAD}")
-            return figures(connection, scope)
+            return figures(connection, scope, counted=False)
     finally:
         engine.dispose()

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, sele
 
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Loaded, Outcome, Refused
 from daemon.store.schema import DELIVERIES, IS_LOADED, LINE_BITS, REJECTS, rejects_are_of
+from handlers import HANDLERS
 from handlers.reasons import FileReason
 
 _C = DELIVERIES.c
@@ -389,32 +390,44 @@ def mark_open(connection: Connection, delivery_id: int, fix: int, now: int | Non
     return connection.execute(update(REJECTS).where(its, c.fixed_by == fix).values(fixed_by=now)).rowcount
 
 
-def by_feed(connection: Connection, since: datetime) -> list[dict[str, Any]]:
-    """Per feed (None: no feed's): deliveries by status, and the last one; rows loaded since a moment."""
-    today = func.sum(_C.records_successful).filter(
-        _C.timestamp >= since.astimezone(UTC),
-        _C.status.in_(LOADED),
-        _C.superseded_by.is_(None),
-        _C.fixes.is_(None),  # counted with the delivery that they fix
+def by_feed(connection: Connection, since: datetime, *, counted: bool = True) -> list[dict[str, Any]]:
+    """Per feed (None: no feed's) that had a delivery: the last one, and rows loaded since a moment.
+
+    Args:
+        connection: of a reading transaction.
+        since: the moment.
+        counted: also how many deliveries there ever were, and were refused (else None): that walks through an index.
+    """
+    feed_of = func.coalesce(
+        _C.file_type, ""
+    )  # not the column: SQLite would walk along its index, for the groups
+    today = (
+        select(feed_of, func.sum(_C.records_successful))
+        .where(
+            _C.timestamp >= since.astimezone(UTC),
+            _C.status.in_(LOADED),
+            _C.superseded_by.is_(None),
+            _C.fixes.is_(None),  # counted with the delivery that they fix
+        )
+        .group_by(feed_of)
     )
-    summary = connection.execute(
-        select(
-            _C.file_type,
-            func.count().label("deliveries"),
-            func.count().filter(_C.status == "failed").label("refused"),
-            func.coalesce(today, 0).label("rows_today"),
-            func.max(_C.id).label("last_id"),
-        ).group_by(_C.file_type)
-    ).all()
+    rows_today = {feed: int(rows) for feed, rows in connection.execute(today)}
+    refused = func.count().filter(_C.status == "failed")
+    counts = select(_C.file_type, func.count(), refused).group_by(_C.file_type)
+    ever = {row[0]: (row[1], row[2]) for row in connection.execute(counts)} if counted else {}
     found = []
-    for row in summary:
-        last = row_of(connection, row.last_id) or {}
+    for feed in (*(handler.name for handler in HANDLERS), None):
+        number = connection.execute(select(func.max(_C.id)).where(_C.file_type == feed))
+        last = row_of(connection, number.scalar() or 0)
+        if last is None:
+            continue
+        deliveries, failed = ever.get(feed, (None, None))
         found.append(
             {
-                "feed": row.file_type,
-                "deliveries": row.deliveries,
-                "refused": row.refused,
-                "rows_today": int(row.rows_today),
+                "feed": feed,
+                "deliveries": deliveries,
+                "refused": failed,
+                "rows_today": rows_today.get(feed, 0),
                 "last": {
                     "delivery": last["id"],
                     "file": last["file_name"],

@@ -151,6 +151,9 @@ Index(
 Index("ix_data_ingestion_log_slot", DELIVERIES.c.slot)
 Index("ix_data_ingestion_log_sha256", DELIVERIES.c.sha256)
 Index("ix_data_ingestion_log_file_name", DELIVERIES.c.file_name, DELIVERIES.c.id)
+# for what is told of each feed: its last delivery is one look, and counting does not touch the rows
+Index("ix_data_ingestion_log_feed", DELIVERIES.c.file_type, DELIVERIES.c.id, DELIVERIES.c.status)
+Index("ix_data_ingestion_log_timestamp", DELIVERIES.c.timestamp)
 _IS_UNFILED = text("archive_path IS NULL")
 Index(
     "ix_data_ingestion_log_unfiled",

@@ -18,6 +18,8 @@ from daemon.store.ledger import Known
 from daemon.store.staging import Stage, staging
 from daemon.store.together import Clean, load_together
 from daemon.store.unload import Done, unload
+from daemon.store.watched import watched, watched_of
+from daemon.time_limit import TimeLimit
 from handlers.errors import FileError
 from handlers.feed import Feed
 from handlers.quality.result import DEFAULTS, Thresholds
@@ -105,12 +107,21 @@ class Store:
             return ledger.appended(connection, feed, name, below, most=1_000)
 
     @contextmanager
-    def stage(self, feed: Feed, scratch: Path | None = None) -> Iterator[Stage]:
-        """Room for a delivery's rows until it is committed or given up."""
+    def stage(
+        self, feed: Feed, scratch: Path | None = None, limit: TimeLimit | None = None
+    ) -> Iterator[Stage]:
+        """Room for a delivery's rows until it is committed or given up.
+
+        Raises:
+            FileError: ``too_slow``: the limit is over.
+        """
         with translated(), self.engine.connect() as connection:
             connection.execution_options(begin="DEFERRED")
             try:
-                with staging(connection, manners_of(connection), feed, scratch) as stage:
+                with (
+                    staging(connection, manners_of(connection), feed, scratch) as stage,
+                    watched(connection, limit or TimeLimit()),
+                ):
                     yield stage
             finally:
                 connection.rollback()
@@ -127,18 +138,28 @@ class Store:
         """The one transaction of a delivery (see ``commit.py``).
 
         Raises:
-            FileError: ``shrunk``; nothing was changed.
+            FileError: ``shrunk`` or ``too_slow``; nothing was changed.
             OutcomeUnknown: the answer to COMMIT did not come.
         """
+        watch = watched_of(stage.connection)
         with translated():
-            stage.manners.begin(stage.connection)
-            outcome = load(stage, delivery, dialect, seconds, least_share, thresholds)
+            with watch.limit.waiting():
+                stage.manners.begin(stage.connection)
+            with watch.told():
+                watch.limit.doing = "its rows were loaded"
+                outcome = load(stage, delivery, dialect, seconds, least_share, thresholds)
+                watch.lift()
             with translated(OutcomeUnknown):
                 stage.connection.commit()
             return outcome
 
     def commit_together(
-        self, feed: Feed, some: Sequence[Clean], seconds: float, thresholds: Thresholds = DEFAULTS
+        self,
+        feed: Feed,
+        some: Sequence[Clean],
+        seconds: float,
+        thresholds: Thresholds = DEFAULTS,
+        limit: TimeLimit | None = None,
     ) -> list[dict[str, Any]]:
         """Loads the first of some small deliveries in one transaction (see ``together.py``).
 
@@ -146,14 +167,18 @@ class Store:
             The rows of the ledger of those that are loaded: the next one is to be loaded alone.
 
         Raises:
-            FileError: their sums are too large to be added up at once; nothing was changed.
+            FileError: their sums are too large to be added up at once, or ``too_slow``; nothing was changed.
             OutcomeUnknown: the answer to COMMIT did not come.
         """
         with translated(), self.engine.connect() as connection:
             connection.execution_options(begin="DEFERRED")
             manners = manners_of(connection)
-            manners.begin(connection)
-            loaded = load_together(connection, manners, feed, some, seconds, thresholds)
+            with watched(connection, limit or TimeLimit()) as watch:
+                with translated(), watch.limit.waiting():
+                    manners.begin(connection)
+                watch.limit.doing = "its rows were loaded"
+                loaded = load_together(connection, manners, feed, some, seconds, thresholds)
+                watch.lift()
             with translated(OutcomeUnknown):
                 connection.commit()
             return loaded

@@ -15,6 +15,7 @@ _AS_IT_IS = (
     FileReason.UNREADABLE,
     FileReason.INTERNAL_ERROR,
     FileReason.TOO_LARGE,
+    FileReason.TOO_SLOW,
     FileReason.ENCODING,
     FileReason.GZIP_TOO_BIG,
     FileReason.MANIFEST_MISMATCH,

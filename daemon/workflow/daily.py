@@ -16,10 +16,11 @@ from daemon.report import make_report
 from daemon.retention import retain
 from daemon.service import Service
 from daemon.settings import Settings
-from daemon.store import Store, runs
+from daemon.store import Store, alerts, runs
 from daemon.store.feature_view import count_behind
 from daemon.workflow.orchestrator import Workflow
 from daemon.workflow.steps import Details, Step
+from handlers.alerts.signals import workflow_done
 
 _FLUSH_SECONDS = 60.0
 
@@ -41,10 +42,10 @@ def daily(settings: Settings, store: Store, drain: Callable[[], Details] | None 
         Step("drain", drain or (lambda: drained(settings, store))),
         Step("day_close", lambda: day_closed(settings, store), off("feature_engineering")),
         Step("quality_check", lambda: quality_checked(settings, store), off("quality_check")),
-        Step("retention", lambda: retain(settings, store).as_dict(), off("retention")),
+        Step("retention", lambda: retained(settings, store), off("retention")),
         Step("backup", lambda: backed_up(settings), off("backup")),
         Step("report", lambda: reported(settings, store), off("report")),
-        Step("notification", lambda: notified(settings), off("notification")),
+        Step("notification", lambda: notified(settings, store), off("notification")),
     )
     return Workflow(settings, store, steps)
 
@@ -91,6 +92,11 @@ def quality_checked(settings: Settings, store: Store) -> Details:
     }
 
 
+def retained(settings: Settings, store: Store) -> Details:
+    """Compresses and removes what is old; files for a while only, so that the steps after it come tonight."""
+    return retain(settings, store, files_minutes=settings.retention.files_minutes).as_dict()
+
+
 def backed_up(settings: Settings) -> Details:
     """Copies the database."""
     made = make_backup(settings)
@@ -108,8 +114,12 @@ def reported(settings: Settings, store: Store) -> Details:
     }
 
 
-def notified(settings: Settings) -> Details:
-    """Sends the letters that wait."""
+def notified(settings: Settings, store: Store) -> Details:
+    """Begins or ends the alert that steps of this run failed, and sends the letters that wait."""
+    run = next(iter(store.ask(runs.newest)), None)
+    steps = run["steps"] if run else []
+    failed = {step["name"]: step["error"] for step in steps if step["status"] == "failed"}
+    store.change(lambda connection: alerts.apply(connection, [workflow_done(failed)], datetime.now(UTC)))
     channels = settings.alerts.channels
     courier_of(settings).flush(_FLUSH_SECONDS)
     return {"channels": list(channels)}

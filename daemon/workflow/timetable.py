@@ -87,7 +87,11 @@ def _run(service: Service, stop: threading.Event) -> None:
 def _drained(service: Service, stop: threading.Event) -> Details:
     """The daemon loads what waits: this only waits until nothing does, or for so long as the settings allow."""
     waited, most = 0.0, service.settings.workflow.drain_minutes * 60
-    while service.vitals.waiting and waited < most and not stop.wait(_LOOK):
+
+    def arriving() -> int:
+        return service.vitals.waiting - service.vitals.held
+
+    while arriving() and waited < most and not stop.wait(_LOOK):
         waited += _LOOK
-    left: dict[str, Any] = {"still_arriving": service.vitals.waiting} if service.vitals.waiting else {}
+    left: dict[str, Any] = {"still_arriving": arriving()} if arriving() else {}
     return {"waited_seconds": waited, **left}

@@ -23,11 +23,12 @@ umask 022
 lib=$tree/usr/lib/stockgrip
 install -d "$lib/wheels" "$tree/DEBIAN"
 install -m 0755 "$deploy/install.sh" "$deploy/stockgrip" "$lib"
-install -m 0644 "$deploy"/*.service "$deploy"/*.timer "$deploy"/*.mount "$deploy"/{sysusers,tmpfiles,sshd}.conf "$deploy/config.yaml" "$lib"
+services=("$deploy"/stockgrip.service "$deploy"/stockgrip-failed@.service "$deploy"/stockgrip-workflow.service)
+install -m 0644 "${services[@]}" "$deploy"/*.timer "$deploy"/*.mount "$deploy"/{sysusers,tmpfiles,sshd}.conf "$deploy/config.yaml" "$lib"
 install -m 0644 "$root/docs/install.md" "$lib"
 install -m 0644 "$target/wheels"/*.whl "$target/wheels"/{SHA256SUMS,RELEASE,PYTHON} "$lib/wheels"
 install -D -m 0755 "$deploy/stockgrip" "$tree/usr/bin/stockgrip"
-install -D -m 0644 -t "$tree/usr/lib/systemd/system" "$deploy"/*.service "$deploy"/*.timer "$deploy"/*.mount
+install -D -m 0644 -t "$tree/usr/lib/systemd/system" "${services[@]}" "$deploy"/*.timer "$deploy"/*.mount
 install -D -m 0644 "$deploy/sysusers.conf" "$tree/usr/lib/sysusers.d/stockgrip.conf"
 install -D -m 0644 "$deploy/tmpfiles.conf" "$tree/usr/lib/tmpfiles.d/stockgrip.conf"
 install -D -m 0640 "$deploy/config.yaml" "$tree/etc/stockgrip/config.yaml"
@@ -35,6 +36,7 @@ install -D -m 0640 "$deploy/config.yaml" "$tree/etc/stockgrip/config.yaml"
 doc=$tree/usr/share/doc/stockgrip-live
 install -d "$doc"
 ln -s ../../../lib/stockgrip/install.md "$doc/install.md"
+install -D -m 0644 -t "$doc/examples" "$deploy"/litestream.yml "$deploy"/stockgrip-litestream.service
 cat >"$doc/copyright" <<TEXT
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: stockgrip-live

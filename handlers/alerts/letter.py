@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from handlers.alerts.rules import Rule
-from handlers.alerts.words import scope_words
+from handlers.alerts.words import owner_words, scope_words
 
 SUBJECT = 120  # characters
 COLUMNS = 78
@@ -32,6 +32,8 @@ _STEPS: Mapping[Rule, str] = {
     Rule.ANOMALY_SCORE: "Look whether something happened that day: a promotion, a closed shop, a file that came twice or in "
     "part.",
     Rule.REFUSED_FILE: "Do what the reason says, or ask the sender for a corrected file of the same name.",
+    Rule.WORKFLOW: "Do what the message says; then run the workflow again: it does no harm, and ends this alert. `stockgrip "
+    "doctor` looks for what is wrong with the host.",
 }
 
 
@@ -133,6 +135,8 @@ def _intro(facts: Mapping[str, Any]) -> str:
     needs = "This needs a look." if one else f"{number} need a look."
     by_kind = {
         "test": "This is a test: alerts will come by this way.",
+        "daemon_failed": "It does not start again by itself: a person must look. Files that come meanwhile stay in live_feeds, and "
+        "none is lost.",
         "intake_paused": "No file is loaded at present. None is lost: work goes on by itself when the cause is gone.",
         "resolved": "This is over." if one else f"{number} are over.",
         "digest": f"Worth knowing, no hurry: {number}.",
@@ -146,14 +150,17 @@ def _number(count: int) -> str:
 
 
 def _feeds(alerts: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(dict.fromkeys(alert["feed"] or "no feed" for alert in alerts))
+    return ", ".join(dict.fromkeys(owner_words(alert["rule"], alert["feed"]) for alert in alerts))
 
 
 def _where(alert: Mapping[str, Any]) -> str:
     """Feed, day and scope; a file's name stands in the summary."""
     scope = "" if alert["scope"].startswith(("file:", "delivery:")) else scope_words(alert["scope"], ", ")
     return " ".join(
-        filter(None, (alert["feed"] or ("no feed" if alert["id"] else "stockgrip"), alert["day"], scope))
+        filter(
+            None,
+            (owner_words(alert["rule"], alert["feed"]) if alert["id"] else "stockgrip", alert["day"], scope),
+        )
     )
 
 
@@ -248,8 +255,12 @@ def _commands(alert: Mapping[str, Any], *, over: bool) -> Iterator[str]:
     rule = alert["rule"]
     if alert["delivery"]:
         yield f"stockgrip explain {alert['delivery']['id']}"
-    if rule == "intake_paused":
+    if rule in ("intake_paused", "daemon_failed"):
         yield "stockgrip doctor"
+    if rule == Rule.WORKFLOW:
+        yield "stockgrip workflow status"
+        if not over:
+            yield "stockgrip workflow run"
     if rule != Rule.REFUSED_FILE and alert["feed"]:
         metric = Rule.TIMELINESS if rule == Rule.MISSING_FILE else rule
         day = f" --day {alert['day']}" if alert["day"] else ""

@@ -29,6 +29,7 @@ class Rule(StrEnum):
     CONSISTENCY = "consistency"
     ANOMALY_SCORE = "anomaly_score"
     REFUSED_FILE = "refused_file"
+    WORKFLOW = "workflow"
 
     @property
     def meaning(self) -> str:
@@ -44,6 +45,7 @@ _MEANINGS = {
     Rule.CONSISTENCY: "Many figures of a day contradict each other",
     Rule.ANOMALY_SCORE: "A day is far from what its past let expect",
     Rule.REFUSED_FILE: "A file was refused, or is held, and lies in errors/",
+    Rule.WORKFLOW: "Steps of the daily workflow failed",
 }
 LATENESS = frozenset({Rule.TIMELINESS, Rule.MISSING_FILE})
 INHIBITED_BY_LATENESS = frozenset({Rule.COMPLETENESS, Rule.ANOMALY_SCORE})

@@ -27,7 +27,7 @@ class Signal:
     Attributes:
         rule: what is wrong, or well.
         severity: how bad; of no meaning when it does not fire.
-        feed: whose; "" if no feed owns the file.
+        feed: whose; "" if no feed owns the file, or the whole site is meant.
         scope: "" is the feed as a whole, else ``location:447``, ``rule:unit_price``, ``delivery:12``, ``file:x.csv``, ….
         day: the business day; None if it speaks of now, or of several.
         firing: wrong (True) or well.
@@ -139,6 +139,27 @@ def arrived(row: Mapping[str, Any], tried: Iterable[Mapping[str, Any]] = ()) -> 
             delivery_id=row["id"],
         )
         for owner, scope, day in dict.fromkeys(places)
+    )
+
+
+def workflow_done(failed: Mapping[str, str]) -> Signal:
+    """The signal of a run of the daily workflow that has ended; the next one without a failure ends it.
+
+    Args:
+        failed: the steps that failed, and why.
+    """
+    said = "; ".join(f"{step}: {why}" for step, why in failed.items())
+    number = "1 step" if len(failed) == 1 else f"{len(failed)} steps"
+    summary = f"{number} of the daily workflow failed: {said}" if failed else "every step was done again"
+    return Signal(
+        Rule.WORKFLOW,
+        Severity.WARNING,
+        _NO_FEED,
+        "",
+        None,
+        bool(failed),
+        _within(summary),
+        {"failed": dict(failed)},
     )
 
 

@@ -2,7 +2,14 @@
 
 from datetime import datetime
 
+from handlers.alerts.rules import Rule
+
 _FEW = 10
+
+
+def owner_words(rule: str, feed: str) -> str:
+    """Whose an alert is: its feed, the site's, or no feed's because none owns the file's name."""
+    return feed or ("the site" if rule == Rule.WORKFLOW else "no feed")
 
 
 def scope_words(scope: str, between: str = " ") -> str:

@@ -8,13 +8,22 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from daemon.config import load_settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SCRIPTS = ["install.sh", "wheels.sh", "stockgrip", "deb/build.sh"]
-UNITS = ["stockgrip.service", "stockgrip-failed@.service", "var-lib-stockgrip-dev-log.mount"]
+UNITS = [
+    "stockgrip.service",
+    "stockgrip-failed@.service",
+    "stockgrip-litestream.service",
+    "stockgrip-workflow.service",
+    "stockgrip-workflow.timer",
+    "var-lib-stockgrip-dev-log.mount",
+]
+CONFINED = ["stockgrip.service", "stockgrip-litestream.service"]
 
 with_systemd = pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"
@@ -45,12 +54,32 @@ def test_systemd_finds_nothing_wrong(units: list[Path]) -> None:
 
 
 @with_systemd
-def test_the_service_is_confined(units: list[Path]) -> None:
+@pytest.mark.parametrize("unit", CONFINED)
+def test_the_service_is_confined(units: list[Path], unit: str) -> None:
     found = run("systemd-analyze", "security", "--help").stdout
     if "--threshold" not in found:
         pytest.skip("this systemd cannot judge a file")
-    done = run("systemd-analyze", "security", "--offline=true", "--threshold=12", "--no-pager", units[0])
+    done = run(
+        "systemd-analyze",
+        "security",
+        "--offline=true",
+        "--threshold=12",
+        "--no-pager",
+        units[UNITS.index(unit)],
+    )
     assert done.returncode == 0, done.stdout.splitlines()[-1:]
+
+
+def test_the_copy_of_each_commit_is_of_our_database_and_to_where_the_unit_may_write() -> None:
+    """Litestream itself is not asked: it is another program, and nobody has to have it."""
+    found = yaml.safe_load((DEPLOY / "litestream.yml").read_text("utf-8"))
+    [database] = found["dbs"]
+    settings = load_settings(DEPLOY / "config.yaml")
+    assert f"sqlite:///{database['path']}" == settings.database_url
+    unit = (DEPLOY / "stockgrip-litestream.service").read_text("utf-8")
+    assert f"ReadWritePaths={settings.data_dir} -{database['replica']['path']}" in unit
+    package = (DEPLOY / "deb" / "build.sh").read_text("utf-8")
+    assert '"$deploy"/*.service' not in package  # an example is not to be a unit that is there
 
 
 def test_the_service_says_what_the_program_needs() -> None:

@@ -32,7 +32,11 @@ def reasons(listen: str) -> set[str]:
 def test_what_was_loaded(sqlite_place: Place) -> None:
     place = sqlite_place
     listen = f"127.0.0.1:{free_port()}"
-    settings = {"health__listen": listen, "settle__canary_seconds": "1"}
+    settings = {
+        "health__listen": listen,
+        "settle__canary_seconds": "1",
+        "feeds__demand__complete_when": '{"all": ["marker"]}',
+    }
     daemon = place.run(**settings)
     until(lambda: reasons(listen) == set(), 20, "it is ready")
     put(place.inbox, A, sales("A", 5))
@@ -57,6 +61,9 @@ def test_what_was_loaded(sqlite_place: Place) -> None:
     assert scrape("rejects_total", feed="sales", reason=reason) == 2
     assert scrape("refusals_total", feed="sales", reason="missing_column") == 1
     assert (scrape("waiting_files"), scrape("oldest_waiting_seconds")) == (0, 0)
+    put(place.inbox, "demand_data_20250301.csv", b"date\n")  # only its sender can bring the marker
+    until(lambda: Scrape(listen)("waiting_files") == 1, 20, "what waits for its sender waits")
+    until(lambda: (Scrape(listen)("oldest_waiting_seconds") or 0) > 0, 20, "and it is told for how long")
     until(lambda: (Scrape(listen)("canary_seconds") or 0) > 0, 20, "a canary is heard")
     assert 0 < (Scrape(listen)("scan_seconds") or 0) < 30
     # the commands ask it, too

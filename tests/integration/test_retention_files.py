@@ -63,6 +63,16 @@ def test_a_whole_site_is_still_proved(site):
     assert (again.files.compressed, again.files.left) == (0, [])
 
 
+def test_what_is_not_done_in_time_is_left_to_the_next_pass(site):
+    every = retained(site, dry=True).files.compressed
+    settings, store = site.service.settings, site.service.store
+    first = retain(settings, store, files_minutes=0, now=lambda: LATER)
+    assert (first.files.compressed, first.files.later) == (0, every)
+    assert first.as_dict()["files_later"] == every
+    again = retain(settings, store, files_minutes=1, now=lambda: LATER)
+    assert (again.files.compressed, again.files.later) == (every, 0)
+
+
 @pytest.fixture
 def one(service):
     empty_site = Site(service())

@@ -1,18 +1,24 @@
 """The check of the installed program: it passes, leaves nothing behind, and finds a program that is broken."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
+from conftest import Databases
 from support.files import tree
 
 from daemon.selftest import PARTS, selftest
 from daemon.selftest.checks import Checks
+from daemon.selftest.run import Report
+from daemon.selftest.scratch import database
 from daemon.selftest.text import report_text
-from daemon.settings import Settings
+from daemon.settings import DatabaseSettings, Settings
+from daemon.store.scratch_database import scratch_database
 from daemon.store.staging import Stage
 from handlers.features import velocity
 from stockgrip import LiveDataTester
@@ -35,6 +41,44 @@ def test_it_passes_and_leaves_nothing(settings: Settings) -> None:
     json.dumps(found)
     assert tree(settings.data_dir) == {}
     assert list((settings.data_dir / ".work").iterdir()) == []
+
+
+def asked(url: str, sql: str) -> list[Any]:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        found = connection.execute(sql.encode())
+        return [row[0] for row in found.fetchall()] if found.description else []
+
+
+@pytest.mark.postgres
+def test_a_database_for_a_while(databases: Databases) -> None:
+    url, all_of_them = databases.postgresql(), "SELECT datname FROM pg_database"
+    dead = f"stockgrip_scratch_{int(time.time()) - 100_000}_ab"
+    asked(url, f"CREATE DATABASE {dead}")
+    there = set(asked(url, all_of_them))
+    with scratch_database(url) as (own, name):
+        assert set(asked(url, all_of_them)) == there - {dead} | {name}
+        assert asked(own, "SELECT current_database()") == [name]
+    assert set(asked(url, all_of_them)) == there - {dead}
+
+
+@pytest.mark.postgres
+def test_without_the_right_to_make_one_sqlite_is_tried_and_it_is_said(
+    settings: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    url = databases.postgresql()
+    asked(url, "CREATE ROLE modest LOGIN")
+    try:
+        modest = settings.model_copy(
+            update={"database": DatabaseSettings(url=url.replace("postgres@", "modest@"))}
+        )
+        with database(modest, tmp_path, keep=False) as (own, remark):
+            assert own == f"sqlite:///{tmp_path}/scratch.db"
+            assert (
+                "SQLite was tried, not the configured PostgreSQL: modest may not create a database" in remark
+            )
+    finally:
+        asked(url, "DROP ROLE modest")
+    assert remark in report_text(Report((), 0.0, None, "sqlite", remark))
 
 
 def test_a_program_that_loses_a_row_or_miscounts_fails_and_says_where(

@@ -14,6 +14,8 @@ from support.loading import commit, load
 from support.oracle import Oracle
 
 from daemon.errors import DatabaseUnavailable, TransientError
+from daemon.patience import Patience
+from daemon.settings import RetrySettings
 from daemon.store import Store
 
 # Each: what was loaded before, and a correction that retracts, brings back, replaces and rejects.
@@ -164,6 +166,20 @@ def test_connections_cut_during_a_delivery_are_made_again(postgres, databases, s
     assert cut
     assert len(dump(store.engine)["live_inventory_updates"]) == 1
     assert waiting(service) == ([], [])
+
+
+def test_three_tries_by_default(service):
+    made, tried = service(), []
+    waits = RetrySettings(initial_seconds=0.001, max_seconds=0.002)
+    patience = Patience(waits, made.stop, made.heart, made.courier.pause)
+
+    def work(number):
+        tried.append(number)
+        raise TransientError
+
+    with pytest.raises(TransientError):
+        patience.with_retries(work)
+    assert tried == [1, 2, 3]
 
 
 def test_a_locked_sqlite_keeps_the_file_and_the_next_drain_loads_it(databases, tmp_path, service_on):

@@ -1,7 +1,7 @@
 """Work per delivery is proportional to the delivery, not to the history."""
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import event
 from support.faults import statements
 from support.files import DEMAND, INVENTORY, SALES_WITH_TRANSACTION, csv_bytes, drop
 
-from daemon.store import Store
+from daemon.store import Store, ledger
 from daemon.store.schema import METADATA
 
 HEADERS = {"sales": SALES_WITH_TRANSACTION, "inventory": INVENTORY, "demand": DEMAND}
@@ -86,6 +86,25 @@ def test_no_statement_of_a_delivery_walks_through_a_table_that_grows(databases, 
     store.close()
     assert len(explained) > 60
     assert sorted(set(walked)) == [], "\n".join(sorted(set(walked)))
+
+
+def test_the_figures_of_each_feed_walk_through_no_rows(databases, tmp_path):
+    store = Store.open(databases.sqlite(tmp_path))
+    plans: list[str] = []
+
+    def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        plans.extend(detail for *_, detail in plan if "data_ingestion_log" in detail)
+
+    event.listen(store.engine, "before_cursor_execute", explain)
+    day = datetime(2025, 1, 1, tzinfo=UTC)
+    store.ask(lambda connection: ledger.by_feed(connection, day, counted=False))
+    assert len(plans) > 3
+    assert [plan for plan in plans if plan.startswith("SCAN")] == []
+    store.ask(lambda connection: ledger.by_feed(connection, day))
+    scans = {plan for plan in plans if plan.startswith("SCAN")}
+    assert scans == {"SCAN data_ingestion_log USING COVERING INDEX ix_data_ingestion_log_feed"}
+    store.close()
 
 
 def grows(statement: str, detail: str) -> bool:

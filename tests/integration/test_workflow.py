@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from conftest import make_settings
+from sqlalchemy import text
 from support.files import SALES, csv_bytes, drop
 
 from daemon.service import Service
@@ -51,11 +52,45 @@ def test_a_day(settings, store: Store):
 
 
 def test_what_is_switched_off_is_skipped(database_url, store, tmp_path):
-    settings = make_settings(tmp_path / "data", database_url, workflow={"backup_enabled": False})
+    off = {
+        "feature_engineering_enabled": "day_close",
+        "quality_check_enabled": "quality_check",
+        "retention_enabled": "retention",
+        "backup_enabled": "backup",
+        "report_enabled": "report",
+        "notification_enabled": "notification",
+    }
+    settings = make_settings(tmp_path / "data", database_url, workflow=dict.fromkeys(off, False))
     steps = {step["name"]: step for step in daily(settings, store).run()["steps"]}
-    assert steps["backup"]["status"] == "skipped"
-    assert "backup_enabled" in steps["backup"]["details"]["why"]
+    assert steps.pop("drain")["status"] == "ok"
+    for setting, step in off.items():
+        assert steps[step]["status"] == "skipped"
+        assert steps[step]["details"]["why"] == f"workflow.{setting} is false"
     assert not (tmp_path / "data" / "backups").exists()
+    assert not list((tmp_path / "data" / "reports").glob("*"))
+
+
+def test_a_step_that_failed_is_told_until_a_run_is_well(settings, store, tmp_path):
+    (tmp_path / "data").mkdir(exist_ok=True)
+    in_the_way = tmp_path / "data" / "backups"
+    in_the_way.write_text("no folder")
+    quiet = settings.model_copy(
+        update={"workflow": settings.workflow.model_copy(update={"notification_enabled": False})}
+    )
+    assert daily(quiet, store).run()["status"] == "failed"
+    assert store.ask(alerts_of) == []
+    assert daily(settings, store).run()["status"] == "failed"
+    [(state, summary)] = store.ask(alerts_of)
+    assert state == "firing"
+    assert summary.startswith("1 step of the daily workflow failed: backup: ")
+    in_the_way.unlink()
+    assert daily(settings, store).run()["status"] == "ok"
+    assert [state for state, _ in store.ask(alerts_of)] == ["resolved"]
+
+
+def alerts_of(connection):
+    found = connection.execute(text("SELECT state, summary FROM alerts WHERE rule = 'workflow'"))
+    return [tuple(row) for row in found]
 
 
 def test_a_step_that_fails_hides_no_other(settings, store):

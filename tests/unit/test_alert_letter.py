@@ -243,7 +243,22 @@ def test_a_group_begins_with_a_table_and_ends_somewhere() -> None:
     assert "nowrap" not in html_of(letter), "a long scope must not push the third column out"
 
 
-@pytest.mark.parametrize("kind", ["alerts", "resolved", "digest", "summary", "test", "intake_paused"])
+def test_what_is_not_in_the_database_is_told_in_words_of_its_own() -> None:
+    firing = told(id=0, rule="daemon_failed", feed="", scope="", day=None, delivery=None, rejects=[])
+    letter = compose(facts(firing, kind="daemon_failed"))
+    assert letter.intro.startswith("It does not start again by itself")
+    assert "stockgrip doctor" in letter.text
+    failed = told(
+        rule="workflow", feed="", scope="", day=None, delivery=None, rejects=[], summary="1 step failed"
+    )
+    letter = compose(facts(failed, kind="alerts"))
+    assert letter.subject.endswith("the site: 1 step failed")
+    assert "stockgrip workflow run" in letter.text
+
+
+@pytest.mark.parametrize(
+    "kind", ["alerts", "resolved", "digest", "summary", "test", "intake_paused", "daemon_failed"]
+)
 def test_no_name_does_harm(kind: str) -> None:
     delivery = dict.fromkeys(("file", "place", "rejects_place", "remedy", "message"), NASTY)
     nasty = told(

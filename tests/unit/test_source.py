@@ -10,6 +10,7 @@ import random
 import resource
 import socket
 import zlib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from daemon import source
 from daemon.source import Limits, blocks, choose_codec, fingerprint, open_regular
+from daemon.time_limit import TimeLimit
 from handlers.errors import FileError
 from handlers.reasons import FileReason
 
@@ -69,6 +71,17 @@ class InMemory:
 def read(fd, compression="", named=None, limits=LIMITS):
     codec = choose_codec(fd, compression, named, limits)
     return b"".join(blocks(fd, compression, codec, limits))
+
+
+@pytest.mark.parametrize("compression", PACK)
+def test_reading_ends_between_two_blocks_when_its_time_is_over(put, compression):
+    limits = Limits(1 << 30, 1 << 30, 200, TimeLimit(60))
+    fd = put(PACK[compression](DATA))
+    assert read(fd, compression, None, limits) == DATA  # it does not count before it is started
+    over = replace(limits, time=replace(limits.time.started(), until=0.0))
+    with pytest.raises(FileError, match="abandoned after 1 minutes, while it was read") as caught:
+        read(fd, compression, None, over)
+    assert caught.value.reason is FileReason.TOO_SLOW
 
 
 def read_bytes(data, compression="", named=None, limits=LIMITS):

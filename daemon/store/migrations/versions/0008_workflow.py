@@ -1,4 +1,4 @@
-"""The runs of the daily workflow."""
+"""The runs of the daily workflow, and what is told of each feed without a walk through the ledger."""
 
 from alembic import op
 
@@ -27,8 +27,14 @@ _POSTGRESQL = """CREATE TABLE workflow_runs (
     CONSTRAINT pk_workflow_runs PRIMARY KEY (id)
 )"""
 
+_INDEXES = (
+    "CREATE INDEX ix_data_ingestion_log_feed ON data_ingestion_log (file_type, id, status)",
+    "CREATE INDEX ix_data_ingestion_log_timestamp ON data_ingestion_log (timestamp)",
+)
+
 
 def upgrade() -> None:
-    """Makes the table."""
+    """Makes the table and the indexes."""
     is_sqlite = op.get_bind().dialect.name == "sqlite"
-    op.get_bind().exec_driver_sql(_SQLITE if is_sqlite else _POSTGRESQL)
+    for statement in (_SQLITE if is_sqlite else _POSTGRESQL, *_INDEXES):
+        op.get_bind().exec_driver_sql(statement)
