@@ -56,7 +56,9 @@ def extend(service: Service, million: int) -> date:
     return days[-1]
 
 
-def against_history(millions: list[int], rounds: int, advance: Callable[..., None]) -> dict[str, dict[int, list[float]]]:
+def against_history(
+    millions: list[int], rounds: int, advance: Callable[..., None]
+) -> dict[str, dict[int, list[float]]]:
     """Milliseconds of each part, for each size of history in rows."""
     found: dict[str, dict[int, list[float]]] = {LOADING: {}, FOLLOWING: {}, LITTLE: {}}
     rng = np.random.default_rng(11)
@@ -144,7 +146,9 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--millions", type=int, nargs="*", default=[0, 1, 10], help="of rows in the history")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[10**n for n in range(3, 7)], help="rows of a file")
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=[10**n for n in range(3, 7)], help="rows of a file"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     logs.configure("error", "console")
@@ -154,11 +158,19 @@ def main() -> None:
         history = against_history(asked.millions, asked.rounds, advance)
     logs.shutdown()
     found = {
-        "history": {"rows": [n * 1_000_000 for n in sorted(asked.millions)], "file_rows": following.ROWS, "milliseconds": history},
+        "history": {
+            "rows": [n * 1_000_000 for n in sorted(asked.millions)],
+            "file_rows": following.ROWS,
+            "milliseconds": history,
+        },
         "size": {"rows": asked.sizes, "microseconds_a_row": size, "file_milliseconds": fixed},
     }
     results.write("growth", found, tables(history, size, fixed), plot="growth")
-    worst = {name: max(map(statistics.median, took.values())) / min(map(statistics.median, took.values())) for name, took in history.items() if took}
+    worst = {
+        name: max(map(statistics.median, took.values())) / min(map(statistics.median, took.values()))
+        for name, took in history.items()
+        if took
+    }
     print("dearest / cheapest history: " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in worst.items()))
 
 

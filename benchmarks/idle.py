@@ -54,31 +54,32 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of waiting (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="starts (default: %(default)s)")
     asked = parser.parse_args()
-    with results.progress("idle", 2 * asked.rounds + 2) as advance:
-        with measure.workspace() as folder:
-            new = []
-            for number in range(asked.rounds):
-                advance("start with a new database", 0)
-                new.append(start_seconds(folder / str(number)))
-                advance()
-            again = []
-            for _ in range(asked.rounds):
-                advance("start with a database", 0)
-                again.append(start_seconds(folder / "0"))
-                advance()
-            with running.daemon(folder / "0", {}) as daemon:
-                daemon.wait_ready()
-                advance("waiting", 0)
-                fresh = watched(daemon, asked.seconds)
-                advance("work", 1)
-                give_work(daemon, folder)
-                used = watched(daemon, asked.seconds)
-                advance()
+    with results.progress("idle", 2 * asked.rounds + 2) as advance, measure.workspace() as folder:
+        new = []
+        for number in range(asked.rounds):
+            advance("start with a new database", 0)
+            new.append(start_seconds(folder / str(number)))
+            advance()
+        again = []
+        for _ in range(asked.rounds):
+            advance("start with a database", 0)
+            again.append(start_seconds(folder / "0"))
+            advance()
+        with running.daemon(folder / "0", {}) as daemon:
+            daemon.wait_ready()
+            advance("waiting", 0)
+            fresh = watched(daemon, asked.seconds)
+            advance("work", 1)
+            give_work(daemon, folder)
+            used = watched(daemon, asked.seconds)
+            advance()
     table = results.Table("A daemon with nothing to do", ["", "median", "range"])
     table.add("start to READY, new database, seconds", *results.spread(new))
     table.add("start to READY, seconds", *results.spread(again))
     for text, one in (("after its start", fresh), ("after some work", used)):
-        table.add(f"{text}: share of one processor, %", f"{one['cpu_percent']:.2f}", f"over {asked.seconds:g} s")
+        table.add(
+            f"{text}: share of one processor, %", f"{one['cpu_percent']:.2f}", f"over {asked.seconds:g} s"
+        )
         table.add(f"{text}: resident memory, MB", f"{one['rss_mb']:.0f}", "")
     found = {"start_new": new, "start": again, "fresh": fresh, "used": used, "seconds": asked.seconds}
     results.write("idle", found, [table])

@@ -84,9 +84,14 @@ def main() -> None:
                     if rows != (made.rows,):
                         raise SystemExit(f"the database has {rows} rows, the files {made.rows}")
             found[name] = took[WARM:]
-            figures = [statistics.median(found[name]), *(results.percentile(found[name], p) for p in (0.9, 0.99))]
+            figures = [
+                statistics.median(found[name]),
+                *(results.percentile(found[name], p) for p in (0.9, 0.99)),
+            ]
             table.add(name, *(f"{figure:.1f}" for figure in (*figures, max(found[name]))))
-    results.write("latency", {"files": asked.files, "rows": asked.rows, "milliseconds": found}, [table], plot="latency")
+    results.write(
+        "latency", {"files": asked.files, "rows": asked.rows, "milliseconds": found}, [table], plot="latency"
+    )
 
 
 if __name__ == "__main__":

@@ -24,16 +24,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measure, results, ways
+from benchmarks import measure, results, runners, ways
 from benchmarks.measure import Finished
-from benchmarks.ways import MEASURE, WAYS, Job, Way
+from benchmarks.runners import Job
+from benchmarks.ways import MEASURE, WAYS, Way
 
 SEED = 1
 START_NEW, START, ONE_ROW = "a start, new database", "a start, nothing waiting", "one file of one row"
 DATABASES = {"": "Reading alone", "sqlite": "SQLite (WAL, synchronous=FULL)", "postgresql": "PostgreSQL"}
-TOTALS = (
-    "SELECT COUNT(*), SUM(CAST(quantity_sold AS BIGINT)), SUM(CAST(ROUND(CAST(revenue AS NUMERIC) * 100) AS BIGINT)) FROM {}"
-)
+TOTALS = "SELECT COUNT(*), SUM(CAST(quantity_sold AS BIGINT)), SUM(CAST(ROUND(CAST(revenue AS NUMERIC) * 100) AS BIGINT)) FROM {}"
 Runs = dict[str, list[Finished]]
 
 
@@ -44,7 +43,9 @@ def sales_file(rows: int) -> tuple[Path, dict[str, int]]:
     if not totals.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         made = ["--rows", str(rows), "--seed", str(SEED)]
-        measure.must_run([sys.executable, "-m", "benchmarks.sales_file", path, *made], log=path.with_suffix(".log"))
+        measure.must_run(
+            [sys.executable, "-m", "benchmarks.sales_file", path, *made], log=path.with_suffix(".log")
+        )
     return path, json.loads(totals.read_text())
 
 
@@ -57,7 +58,9 @@ def check(way: Way, job: Job, totals: dict[str, int]) -> None:
         wanted = wanted[:1]
     elif way.database == "postgresql":
         said = subprocess.run(
-            ["psql", "-X", "-At", "-F", " ", "-d", job.plain_url, "-c", query], capture_output=True, check=True
+            ["psql", "-X", "-At", "-F", " ", "-d", job.plain_url, "-c", query],
+            capture_output=True,
+            check=True,
         )
         got = tuple(map(int, said.stdout.split()))
     else:
@@ -120,7 +123,9 @@ def run_once(way: Way, rows: int, server: str | None) -> Finished:
         finished = way.run(job)
         check(way, job, totals)
     if way.kind == "floor" and finished.work_seconds is not None:
-        return replace(finished, seconds=finished.work_seconds)  # with the start of Python it would be no floor
+        return replace(
+            finished, seconds=finished.work_seconds
+        )  # with the start of Python it would be no floor
     return finished
 
 
@@ -129,10 +134,10 @@ def fixed_costs() -> dict[str, Finished]:
     tiny, _ = sales_file(1)
     with measure.workspace() as folder:
         job = Job(tiny, folder)
-        found = {START_NEW: ways.drain(job), START: ways.drain(job)}
-        copy = ways.place(job)
+        found = {START_NEW: runners.drain(job), START: runners.drain(job)}
+        copy = runners.place(job)
         copy.rename(folder / "live_feeds" / copy.name)
-        found[ONE_ROW] = ways.drain(job)
+        found[ONE_ROW] = runners.drain(job)
     return found
 
 
@@ -176,9 +181,15 @@ def fixed_table(runs: Runs) -> results.Table:
             cpu = statistics.median(one.cpu_seconds for one in took)
             peak = max(one.peak_mb for one in took)
             table.add(
-                f"stockgrip drain: {name}", *results.spread([one.seconds for one in took]), f"{cpu:.2f}", f"{peak:.0f}"
+                f"stockgrip drain: {name}",
+                *results.spread([one.seconds for one in took]),
+                f"{cpu:.2f}",
+                f"{peak:.0f}",
             )
-    for name, text in (("filed", "until the file is filed"), ("followed", "until features and metrics have followed")):
+    for name, text in (
+        ("filed", "until the file is filed"),
+        ("followed", "until features and metrics have followed"),
+    ):
         if took := [one.after[name] - one.seconds for one in runs.get("run", []) if name in one.after]:
             table.add(f"stockgrip run: after the commit, {text}", *results.spread(took), "", "")
     return table
@@ -189,7 +200,9 @@ def chosen_ways(only: str) -> list[Way]:
     words = {word.strip() for word in only.split(",") if word.strip()}
     known = {word for way in WAYS for word in (way.key, way.kind, way.database)}
     if unknown := words - known:
-        sys.exit(f"--only does not know {', '.join(sorted(unknown))}; it knows {', '.join(sorted(known - {''}))}")
+        sys.exit(
+            f"--only does not know {', '.join(sorted(unknown))}; it knows {', '.join(sorted(known - {''}))}"
+        )
     return [way for way in WAYS if not words or words & {way.key, way.kind, way.database}]
 
 
@@ -200,9 +213,15 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the file (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each way (default: %(default)s)")
-    parser.add_argument("--only", default="", metavar="WORD,…", help="ways, kinds (ours, peer, floor) or databases")
-    parser.add_argument("--quick", action="store_true", help="100 000 rows, one round, slow ways with a tenth of theirs")
-    parser.add_argument("--postgres", metavar="URL", help="a server to use (default: one of its own, made for this)")
+    parser.add_argument(
+        "--only", default="", metavar="WORD,…", help="ways, kinds (ours, peer, floor) or databases"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="100 000 rows, one round, slow ways with a tenth of theirs"
+    )
+    parser.add_argument(
+        "--postgres", metavar="URL", help="a server to use (default: one of its own, made for this)"
+    )
     parser.add_argument("--name", default="load", help="of the files in build/bench (default: %(default)s)")
     asked = parser.parse_args()
     if asked.quick:
@@ -238,7 +257,9 @@ def main() -> None:
         "ways": {way.key: {**_told(way), "rows": rows_of[way.key]} for way in chosen},
         "runs": {key: [asdict(one) for one in took] for key, took in runs.items()},
     }
-    tables = [table_of(name, chosen, runs, rows_of) for name in DATABASES if any(w.database == name for w in chosen)]
+    tables = [
+        table_of(name, chosen, runs, rows_of) for name in DATABASES if any(w.database == name for w in chosen)
+    ]
     used = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     note = f"A file of {asked.rows:,} rows, {asked.rounds} round(s). {used}."
     results.write(asked.name, found, [*tables, fixed_table(runs)], note=note, plot="load")

@@ -1,6 +1,6 @@
 """Pictures of what the benchmarks found, drawn from their JSON; needs matplotlib (`make bench-tools`).
 
-    build/bench/env/bin/python -m benchmarks.plot load build/bench/load.json build/bench/load.png
+build/bench/env/bin/python -m benchmarks.plot load build/bench/load.json build/bench/load.png
 """
 
 import json
@@ -20,6 +20,7 @@ INK, FAINT, OURS, PEER, FLOOR, WARM = "#22303c", "#8a97a3", "#0b7a75", "#9db4c0"
 COLOURS = {"ours": OURS, "peer": PEER, "floor": FLOOR}
 SERIES = (OURS, WARM, "#5b6c9d", "#c9a227")
 MEASURE = {"sqlite": "import", "postgresql": "copy"}
+TIMES = "\N{MULTIPLICATION SIGN}"
 TITLES = {"": "Reading alone", "sqlite": "Into SQLite", "postgresql": "Into PostgreSQL"}
 
 
@@ -67,11 +68,18 @@ def _seconds(one: dict[str, Any]) -> float:
 def load(found: dict[str, Any]) -> None:
     """Rows per second of each way, one panel for each database."""
     ways, runs = found["ways"], found["runs"]
-    groups = {name: [k for k, way in ways.items() if way["database"] == name and k in runs] for name in TITLES}
+    groups = {
+        name: [k for k, way in ways.items() if way["database"] == name and k in runs] for name in TITLES
+    }
     groups = {name: keys for name, keys in groups.items() if keys}
     heights = [len(keys) + 0.2 for keys in groups.values()]
     figure, panels = plt.subplots(
-        len(groups), 1, figsize=(9, 0.36 * sum(heights) + 0.75 * len(groups) + 0.4), height_ratios=heights, sharex=True, squeeze=False
+        len(groups),
+        1,
+        figsize=(9, 0.36 * sum(heights) + 0.75 * len(groups) + 0.4),
+        height_ratios=heights,
+        sharex=True,
+        squeeze=False,
     )
     for axes, (name, keys) in zip(panels[:, 0], groups.items(), strict=True):
         pace = {k: ways[k]["rows"] / statistics.median(map(_seconds, runs[k])) for k in keys}
@@ -83,12 +91,21 @@ def load(found: dict[str, Any]) -> None:
             axes.plot((ends[0], ends[-1]), (y, y), color=INK, linewidth=1.1, alpha=0.65, zorder=3)
             text = f"{big(float(f'{pace[key]:.2g}'))}/s"
             if base and pace[key] != base:
-                text += f"   {base / pace[key]:.2g} × the time" if base / pace[key] < 100 else f"   {base / pace[key]:.0f} × the time"
+                times = base / pace[key]
+                text += f"   {f'{times:.0f}' if times >= 100 else f'{times:.2g}'} {TIMES} the time"
             elif base:
                 text += "   the measure"
-            axes.text(ends[-1] * 1.07, y, text, va="center", fontsize=8.5, color=OURS if way["kind"] == "ours" else INK)
+            axes.text(
+                ends[-1] * 1.07,
+                y,
+                text,
+                va="center",
+                fontsize=8.5,
+                color=OURS if way["kind"] == "ours" else INK,
+            )
         labels = [
-            ways[k]["label"] + (f"  ({big(ways[k]['rows'])} rows)" if ways[k]["rows"] != found["rows"] else "")
+            ways[k]["label"]
+            + (f"  ({big(ways[k]['rows'])} rows)" if ways[k]["rows"] != found["rows"] else "")
             for k in sorted(keys, key=pace.__getitem__)
         ]
         axes.set_yticks(range(len(keys)), labels)
@@ -104,8 +121,16 @@ def load(found: dict[str, Any]) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(big))
         axes.set_title(TITLES[name])
     panels[-1, 0].set_xlim(left=300, right=2.5e7)
-    panels[-1, 0].set_xlabel("rows per second, whole command (floors: without the start), logarithmic; median and range of the rounds")
-    figure.suptitle(f"One file of {found['rows']:,} sales rows into a database", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    panels[-1, 0].set_xlabel(
+        "rows per second, whole command (floors: without the start), logarithmic; median and range of the rounds"
+    )
+    figure.suptitle(
+        f"One file of {found['rows']:,} sales rows into a database",
+        x=0.01,
+        ha="left",
+        fontsize=13,
+        fontweight="bold",
+    )
     figure.tight_layout()
 
 
@@ -116,7 +141,9 @@ def latency(found: dict[str, Any]) -> None:
         ranked = sorted(took)
         shares = [100 * (n + 1) / len(ranked) for n in range(len(ranked))]
         middle = statistics.median(ranked)
-        axes.step(ranked, shares, where="post", color=colour, linewidth=2, label=f"{name}: median {middle:.1f} ms")
+        axes.step(
+            ranked, shares, where="post", color=colour, linewidth=2, label=f"{name}: median {middle:.1f} ms"
+        )
     axes.axhline(99, color=FAINT, linewidth=0.8, linestyle=":")
     axes.text(axes.get_xlim()[1], 97.5, "99 %", ha="right", va="top", fontsize=8.5, color=FAINT)
     axes.set_xscale("log")
@@ -136,10 +163,19 @@ def _lines(axes: Axes, points: dict[str, dict[str, list[float]]], xs: list[float
     for colour, (name, at) in zip(SERIES, points.items(), strict=False):
         taken = [at[str(int(x))] for x in xs if str(int(x)) in at]
         here = [place for place, x in zip(places, xs, strict=True) if str(int(x)) in at]
-        axes.fill_between(here, [min(t) for t in taken], [max(t) for t in taken], color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            here, [min(t) for t in taken], [max(t) for t in taken], color=colour, alpha=0.15, linewidth=0
+        )
         middles = [statistics.median(t) for t in taken]
         axes.plot(here, middles, color=colour, marker="o", markersize=5, linewidth=2, label=name)
-        axes.annotate(f"{middles[-1]:.3g}", (here[-1], middles[-1]), xytext=(7, 0), textcoords="offset points", va="center", color=colour)
+        axes.annotate(
+            f"{middles[-1]:.3g}",
+            (here[-1], middles[-1]),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+        )
     axes.set_xticks(places, [big(x) for x in xs])
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", zorder=0)
@@ -178,7 +214,9 @@ def main() -> None:
     """Draw one picture."""
     name, raw, picture = sys.argv[1:]
     style()
-    {"load": load, "latency": latency, "growth": growth, "waiting": waiting}[name](json.loads(Path(raw).read_text()))
+    {"load": load, "latency": latency, "growth": growth, "waiting": waiting}[name](
+        json.loads(Path(raw).read_text())
+    )
     plt.savefig(picture)
 
 

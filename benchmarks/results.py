@@ -54,7 +54,7 @@ class Table:
 def spread(values: Sequence[float], digits: int = 2) -> tuple[str, str]:
     """The median and the range, as texts."""
     low, high = min(values), max(values)
-    return f"{statistics.median(values):,.{digits}f}", f"{low:,.{digits}f}–{high:,.{digits}f}"
+    return f"{statistics.median(values):,.{digits}f}", f"{low:,.{digits}f} - {high:,.{digits}f}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -89,7 +89,9 @@ def machine_line(found: dict[str, Any]) -> str:
 _AT_START = machine()
 
 
-def write(name: str, found: dict[str, Any], tables: Sequence[Table], *, note: str = "", plot: str = "") -> None:
+def write(
+    name: str, found: dict[str, Any], tables: Sequence[Table], *, note: str = "", plot: str = ""
+) -> None:
     """Writes ``NAME.json`` and ``NAME.md``, shows the tables, and draws ``NAME.png`` if asked.
 
     Args:
@@ -119,7 +121,9 @@ def draw(raw: Path, picture_of: str) -> None:
     if not PLOTTER.exists():
         print("no plot: matplotlib is in the environment that `make bench-tools` makes")
         return
-    measure.must_run([PLOTTER, "-m", "benchmarks.plot", picture_of, raw, picture], log=raw.with_suffix(".plot.log"))
+    measure.must_run(
+        [PLOTTER, "-m", "benchmarks.plot", picture_of, raw, picture], log=raw.with_suffix(".plot.log")
+    )
     raw.with_suffix(".plot.log").unlink()
     print(picture)
 
@@ -127,8 +131,8 @@ def draw(raw: Path, picture_of: str) -> None:
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     """A bar on a terminal; call what it yields after each step, with the name of the next one if it has one."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -107,7 +107,9 @@ class Daemon:
 
         The daemon says neither at its usual log level, so its database is asked now and then.
         """
-        filed = _until(lambda: not self._exists("data_ingestion_log WHERE archive_path IS NULL"), seconds, every)
+        filed = _until(
+            lambda: not self._exists("data_ingestion_log WHERE archive_path IS NULL"), seconds, every
+        )
         due = ("due_products", "due_days")
         return filed, _until(lambda: not any(map(self._exists, due)), seconds, every)
 
@@ -173,7 +175,9 @@ def daemon(data_dir: Path, settings: Mapping[str, object]) -> Iterator[Daemon]:
     command = [sys.executable, "-m", "daemon", "run"]
     env["PYTHONPATH"] = str(measure.ROOT)  # it runs in a folder where there is no config.yaml
     started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=data_dir, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=data_dir, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
     running = Daemon(data_dir, process, started)
     listener = threading.Thread(target=running.listen, daemon=True)
     listener.start()

@@ -27,7 +27,9 @@ class Made:
     units: int
 
 
-def make(folder: Path, files: int, rows: int = 100, *, seed: int = 1, days: int = 1, first: date = FIRST) -> Made:
+def make(
+    folder: Path, files: int, rows: int = 100, *, seed: int = 1, days: int = 1, first: date = FIRST
+) -> Made:
     """Writes files of sales, each of another shop: ``sales_data_20250314_s00001.csv``.
 
     Args:

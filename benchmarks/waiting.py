@@ -62,33 +62,46 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--files", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--load", type=int, default=500, help="files that are loaded of them (default: %(default)s)")
+    parser.add_argument(
+        "--load", type=int, default=500, help="files that are loaded of them (default: %(default)s)"
+    )
     asked = parser.parse_args()
     start, look = "until READY, less an empty start", "one more full look"
     costs: dict[str, dict[int, list[float]]] = {start: {}, look: {}}
     table = results.Table(
         "Files of one row that wait at the start",
-        ["files", "READY, s", "processor until READY, s", "a full look, s", "first commit, s", "each of the next, ms"],
+        [
+            "files",
+            "READY, s",
+            "processor until READY, s",
+            "a full look, s",
+            "first commit, s",
+            "each of the next, ms",
+        ],
     )
     rows = {}
-    with results.progress("waiting", 2 * len(asked.files) + 1) as advance:
-        with measure.workspace() as folder:
-            (folder / "0" / "live_feeds").mkdir(parents=True)
-            empty, _, _ = finding(folder / "0")
+    with results.progress("waiting", 2 * len(asked.files) + 1) as advance, measure.workspace() as folder:
+        (folder / "0" / "live_feeds").mkdir(parents=True)
+        empty, _, _ = finding(folder / "0")
+        advance()
+        for files in asked.files:
+            advance(f"{files:,} files", 0)
+            lay(folder / str(files) / "live_feeds", files)
+            cpu, ready, again = finding(folder / str(files))
+            advance(f"{files:,} files, loading", 1)
+            to_first, per_file = loading(folder / str(files), min(asked.load, files))
             advance()
-            for files in asked.files:
-                advance(f"{files:,} files", 0)
-                lay(folder / str(files) / "live_feeds", files)
-                cpu, ready, again = finding(folder / str(files))
-                advance(f"{files:,} files, loading", 1)
-                to_first, per_file = loading(folder / str(files), min(asked.load, files))
-                advance()
-                costs[start][files] = [1e6 * (cpu - empty) / files]
-                costs[look][files] = [1e6 * again / files]
-                rows[files] = {"ready": ready, "cpu": cpu, "look": again, "first": to_first, "each": per_file}
-                table.add(
-                    f"{files:,}", f"{ready:.2f}", f"{cpu:.2f}", f"{again:.2f}", f"{to_first:.2f}", f"{1_000 * per_file:.1f}"
-                )
+            costs[start][files] = [1e6 * (cpu - empty) / files]
+            costs[look][files] = [1e6 * again / files]
+            rows[files] = {"ready": ready, "cpu": cpu, "look": again, "first": to_first, "each": per_file}
+            table.add(
+                f"{files:,}",
+                f"{ready:.2f}",
+                f"{cpu:.2f}",
+                f"{again:.2f}",
+                f"{to_first:.2f}",
+                f"{1_000 * per_file:.1f}",
+            )
     found = {"files": asked.files, "empty_cpu": empty, "runs": rows, "milliseconds_a_thousand": costs}
     results.write("waiting", found, [table], note=f"An empty start works {empty:.2f} s.", plot="waiting")
 

@@ -1,6 +1,6 @@
 """dlt with its SQLAlchemy destination: Arrow tables in, types kept, a load package as it makes them.
 
-    python -m benchmarks.peers.dlt_load CSV DATABASE FOLDER
+python -m benchmarks.peers.dlt_load CSV DATABASE FOLDER
 """
 
 import os

@@ -1,6 +1,6 @@
 """The way of many first pipelines: `iterrows`, an object for each row, `session.add`, one commit at the end.
 
-    python -m benchmarks.peers.iterrows_orm CSV DATABASE
+python -m benchmarks.peers.iterrows_orm CSV DATABASE
 """
 
 import sys

@@ -1,6 +1,6 @@
 """pandas with a schema of pandera, which judges every row by rules like ours; good rows go on to `to_sql`.
 
-    python -m benchmarks.peers.pandera_sqlite CSV DATABASE
+python -m benchmarks.peers.pandera_sqlite CSV DATABASE
 """
 
 import sqlite3
