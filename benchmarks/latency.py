@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks import measure, results, running, small_files
-from benchmarks.running import ENDINGS, Daemon
+from benchmarks.running import Daemon
 
 WARM = 5
 """Files before the first that counts: what is needed only once is loaded then."""
@@ -46,8 +46,7 @@ def stream(daemon: Daemon, files: list[Path], advance: object) -> list[float]:
         time.sleep(max(0.0, due - time.perf_counter()))
         dropped[file.name] = daemon.drop(file)
         advance()  # type: ignore[operator]
-    daemon.wait_loaded(len(files), 120)
-    return [said.at - dropped[said.line["file"]] for said in daemon.said(*ENDINGS)]
+    return [said.at - dropped[said.line["file"]] for said in daemon.wait_loaded(len(files), 120)]
 
 
 WAYS = {

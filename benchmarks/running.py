@@ -49,6 +49,7 @@ class Daemon:
     process: subprocess.Popen[bytes]
     started: float
     _said: list[Said] = field(default_factory=list)
+    _outcomes: list[Said] = field(default_factory=list)
     _news: threading.Condition = field(default_factory=threading.Condition)
     _ended: bool = False
 
@@ -92,15 +93,11 @@ class Daemon:
 
     def wait_loaded(self, files: int, seconds: float) -> list[Said]:
         """What was said of so many deliveries, in the order in which they were committed."""
-        loaded = self.wait(lambda: self._at_least(files), seconds, f"{files} files are not loaded")
-        for said in loaded:
+        self.wait(lambda: len(self._outcomes) >= files, seconds, f"{files} files are not loaded")
+        for said in self._outcomes:
             if said.line["event"] != "delivery_loaded":
                 sys.exit(f"not loaded whole: {said.line}")
-        return loaded
-
-    def _at_least(self, files: int) -> list[Said]:
-        found = self.said(*ENDINGS)
-        return found if len(found) >= files else []
+        return list(self._outcomes)
 
     def wait_done(self, seconds: float, every: float = 0.02) -> tuple[float, float]:
         """When every loaded file lay in the archive, and when all that follows had followed.
@@ -145,6 +142,8 @@ class Daemon:
             line = json.loads(raw) if raw.startswith(b"{") else {"text": raw.decode(errors="replace")}
             with self._news:
                 self._said.append(Said(at, line))
+                if line.get("event") in ENDINGS:
+                    self._outcomes.append(self._said[-1])
                 self._news.notify_all()
         with self._news:
             self._ended = True
