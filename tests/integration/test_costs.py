@@ -5,7 +5,9 @@ goes beyond one has made something dearer: make it cheaper again, or raise the l
 """
 
 import contextlib
+import cProfile
 import json
+import pstats
 import sqlite3
 import subprocess
 import sys
@@ -27,6 +29,9 @@ from daemon.store.staging import SCRATCH_ABOVE, Stage
 # of a file of 100 rows, once others of its day are there
 LOADING, LOADING_COMMITS = 60, 3  # 51 and 3
 FOLLOWING, FOLLOWING_COMMITS = 62, 2  # 52 and 2
+CALLS = 16_000  # 13 631
+# of each of 50 such files that come together
+FILES, STATEMENTS_TOGETHER, CALLS_TOGETHER = 50, 2, 3_300  # 1.5 and 2 700
 # to the database, its log and the stage, of a row of 40 bytes
 BYTES_A_ROW, BYTES_A_ROW_LARGE = 100, 185  # 84 and 155
 # of a file, in each batch: a smaller one costs more calls than rows
@@ -122,6 +127,17 @@ def test_statements_and_commits(site):
     assert following_commits <= FOLLOWING_COMMITS
 
 
+def test_calls_of_a_small_file(site):
+    """Calls of functions, Python's and C's, as a profiler counts them: nearly the same each time, on every machine."""
+    calls = []
+    for number in range(8):
+        profile = cProfile.Profile()
+        with profile:
+            deliver(site, f"sales_data_{DAY:%Y%m%d}_{number}.csv", csv_bytes(HEADER, rows(100)[number:]))
+        calls.append(pstats.Stats(profile).total_calls)
+    assert min(calls) <= CALLS, calls
+
+
 def test_many_files_of_a_day_cost_no_more_than_few(site):
     loading, following = [], []
     for number in range(80):
@@ -135,6 +151,25 @@ def test_many_files_of_a_day_cost_no_more_than_few(site):
             following.append(count())
     assert max(loading[-5:]) <= 1.15 * max(loading[10:15]), loading
     assert following[1] <= 1.15 * following[0], following
+
+
+# ---- of many small files
+
+
+def test_files_that_come_together(site):
+    def deliver_all(turn: int) -> None:
+        for number in range(FILES):
+            name = f"sales_data_{DAY:%Y%m%d}_{turn}_{number:02d}.csv"
+            drop(site.folders.inbox, name, csv_bytes(HEADER, rows(100 + number)[turn:]))
+        site.inbox.scan()
+        list(site.carrier.deliver_all(site.inbox.ready(), patient=False, enough=lambda: False))
+
+    for turn in range(2):
+        with statements(site.store.engine) as said, cProfile.Profile() as profile:
+            deliver_all(turn)
+    assert site.summary.loaded == 2 * FILES
+    assert len(said) / FILES <= STATEMENTS_TOGETHER
+    assert pstats.Stats(profile).total_calls / FILES <= CALLS_TOGETHER
 
 
 # ---- of a large file
