@@ -58,8 +58,9 @@ def extend(service: Service, million: int) -> date:
 
 def against_history(
     millions: list[int], rounds: int, advance: Callable[..., None]
-) -> dict[str, dict[int, list[float]]]:
-    """Milliseconds of each part, for each size of history in rows."""
+) -> tuple[dict[str, dict[int, list[float]]], dict[int, float]]:
+    """Milliseconds of each part, for each size of history in rows; and megabytes of its database."""
+    megabytes: dict[int, float] = {}
     found: dict[str, dict[int, list[float]]] = {LOADING: {}, FOLLOWING: {}, LITTLE: {}}
     rng = np.random.default_rng(11)
     with measure.workspace() as folder, following.site(folder) as service:
@@ -69,13 +70,14 @@ def against_history(
                 advance(f"{upto:,} million rows of history", 0)
                 newest = extend(service, loaded)
             loaded = upto
+            megabytes[upto * 1_000_000] = (folder / "stockgrip.db").stat().st_size / 1e6
             for turn in range(-1, rounds):  # the first one warms up: after a history other pages are cached
                 took = measured(service, rng, newest, turn + 1)
                 for name, milliseconds in took.items():
                     if turn >= 0:
                         found[name].setdefault(upto * 1_000_000, []).append(milliseconds)
                 advance(f"{upto:,} million rows of history", turn >= 0)
-    return found
+    return found, megabytes
 
 
 def measured(service: Service, rng: np.random.Generator, day: date, turn: int) -> dict[str, float]:
@@ -119,15 +121,19 @@ def against_size(
 
 
 def tables(
-    history: dict[str, dict[int, list[float]]], size: dict[int, list[float]], fixed: list[float]
+    history: dict[str, dict[int, list[float]]],
+    size: dict[int, list[float]],
+    fixed: list[float],
+    megabytes: dict[int, float],
 ) -> list[results.Table]:
     """Medians and ranges."""
     first = results.Table(
         f"A file of {following.ROWS:,} rows against history, milliseconds",
-        ["rows in history", *(cell for name in history for cell in (name, "range"))],
+        ["rows in history", *(cell for name in history for cell in (name, "range")), "database, MB"],
     )
     for rows in next(iter(history.values())):
-        first.add(f"{rows:,}", *(cell for took in history.values() for cell in results.spread(took[rows], 1)))
+        spreads = (cell for took in history.values() for cell in results.spread(took[rows], 1))
+        first.add(f"{rows:,}", *spreads, f"{megabytes[rows]:,.0f}")
     each = statistics.median(fixed) if fixed else 0.0
     second = results.Table(
         f"A row against the size of its file; a file of one row takes {each:.1f} ms",
@@ -155,17 +161,18 @@ def main() -> None:
     steps = asked.rounds * (len(asked.millions) + len(asked.sizes))
     with results.progress("growth", steps) as advance:
         size, fixed = against_size(asked.sizes, asked.rounds, advance)
-        history = against_history(asked.millions, asked.rounds, advance)
+        history, megabytes = against_history(asked.millions, asked.rounds, advance)
     logs.shutdown()
     found = {
         "history": {
             "rows": [n * 1_000_000 for n in sorted(asked.millions)],
             "file_rows": following.ROWS,
             "milliseconds": history,
+            "database_mb": megabytes,
         },
         "size": {"rows": asked.sizes, "microseconds_a_row": size, "file_milliseconds": fixed},
     }
-    results.write("growth", found, tables(history, size, fixed), plot="growth")
+    results.write("growth", found, tables(history, size, fixed, megabytes), plot="growth")
     worst = {
         name: max(map(statistics.median, took.values())) / min(map(statistics.median, took.values()))
         for name, took in history.items()

@@ -3,9 +3,11 @@
 import json
 import os
 import platform
+import resource
 import sqlite3
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,30 +65,45 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
 
 
+def _worked() -> tuple[float, float]:
+    """Processor seconds so far: of everything that runs, and of this process with its children that ended."""
+    user, nice, system, _idle, _wait, irq, soft, stolen = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    everything = (user + nice + system + irq + soft + stolen) / os.sysconf("SC_CLK_TCK")
+    mine = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return everything, sum(used.ru_utime + used.ru_stime for used in mine)
+
+
+_BEGAN = (time.monotonic(), *_worked())
+
+
 def machine() -> dict[str, Any]:
-    """The machine in general words, and how busy it was with other work just now."""
+    """The machine in general words, and which share of it others used since this process began.
+
+    A PostgreSQL server counts among the others: it is no child of ours.
+    """
     system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    everything, mine = _worked()
+    cores = len(os.sched_getaffinity(0))
+    theirs = (everything - _BEGAN[1]) - (mine - _BEGAN[2])
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores,
         "memory_gib": round(memory),
         "system": system,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
-        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "others_percent": max(0, round(100 * theirs / cores / max(0.01, time.monotonic() - _BEGAN[0]))),
     }
 
 
 def machine_line(found: dict[str, Any]) -> str:
     """The machine as a sentence."""
-    busy = found["load_average"][0]
     return (
         f"{found['cores']} cores, {found['memory_gib']} GiB, {found['system']}, Python {found['python']},"
-        f" SQLite {found['sqlite']}; load average {busy:.1f} before the first round."
+        f" SQLite {found['sqlite']}; meanwhile others used {found['others_percent']} % of the processors."
     )
-
-
-_AT_START = machine()
 
 
 def write(
@@ -103,8 +120,9 @@ def write(
     """
     OUT.mkdir(parents=True, exist_ok=True)
     raw = OUT / f"{name}.json"
-    raw.write_text(json.dumps({"machine": _AT_START, **found}, indent=1) + "\n")
-    lines = [machine_line(_AT_START), note] if note else [machine_line(_AT_START)]
+    about = machine()
+    raw.write_text(json.dumps({"machine": about, **found}, indent=1) + "\n")
+    lines = [machine_line(about), note] if note else [machine_line(about)]
     pages = [f"# {name}\n", " ".join(lines) + "\n", *(table.markdown() for table in tables if table.rows)]
     raw.with_suffix(".md").write_text("\n".join(pages))
     for table in tables:
