@@ -15,11 +15,12 @@ UV := UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .uv/bin/uv
 UV_STAMP := .uv/made-$(UV_VERSION)
 STAMP := .venv/made
 REAL_STAMP := .venv/made-real
+BENCH_STAMP := build/bench/env/made
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test coverage soak faults deb lint format types contracts bench bench-following real oracles clean system-packages python-is-new
+.PHONY: help install demo test coverage soak faults deb lint format types contracts bench bench-tools bench-all bench-following real oracles clean system-packages python-is-new
 
 help: ## show this
 	@echo "make TARGET; TARGET is one of"
@@ -67,8 +68,20 @@ types: $(STAMP) ## check types
 contracts: $(STAMP) ## check which package may import which
 	$(BIN)/lint-imports --no-logo
 
-bench: $(STAMP) ## measure loading a file of a million rows; ARGS='--rows 100000'
+bench: $(STAMP) $(BENCH_STAMP) ## measure loading a file of a million rows, beside others; ARGS='--quick'
 	$(BIN)/python -m benchmarks.load $(ARGS)
+
+bench-tools: $(BENCH_STAMP) ## install what stands beside the program in benchmarks, in an environment of its own
+
+# in this order: what needs the quietest machine comes first
+bench-all: $(STAMP) $(BENCH_STAMP) ## measure all that docs/performance.md says (an hour)
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.burst
+	$(BIN)/python -m benchmarks.idle
+	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.load --rows 10000000 --rounds 3 --only import,pandas,drain,run,copy,run-postgresql --name load-10m
+	$(BIN)/python -m benchmarks.waiting
+	$(BIN)/python -m benchmarks.growth --millions 0 1 10 50 --sizes 1000 10000 100000 1000000 10000000
 
 bench-following: $(STAMP) ## measure what follows a delivery, against history; ARGS='--millions 1'
 	$(BIN)/python -m benchmarks.following $(ARGS)
@@ -95,6 +108,12 @@ $(STAMP): $(UV_STAMP) pyproject.toml uv.lock
 
 $(REAL_STAMP): $(STAMP)
 	@$(UV) sync --quiet --frozen --python .uv/bin/python --extra postgres --group real
+	@touch $@
+
+$(BENCH_STAMP): $(UV_STAMP) benchmarks/peers/requirements.txt
+	@echo "installing what the benchmarks compare with into build/bench/env/"
+	@$(UV) venv --quiet --clear --python .uv/bin/python build/bench/env
+	@$(UV) pip install --quiet --compile-bytecode --python build/bench/env/bin/python -r benchmarks/peers/requirements.txt
 	@touch $@
 
 # uv lives in a folder of its own, because it removes from .venv/ what uv.lock does not name: itself, for one.

@@ -1,16 +1,12 @@
-"""Run a program and say what it took: wall seconds and peak memory, as the kernel counted them.
+"""Run a program and say what it took: wall seconds, processor seconds and peak memory, as the kernel counted them."""
 
-A child starts with the memory peak of the process that forked it. So the programs here import nothing big themselves:
-whatever needs pandas or pyarrow runs in a child.
-"""
-
+import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,11 +23,17 @@ class Finished:
         seconds: wall time from its start to its end.
         peak_mb: its peak resident memory (threads included, its own children not), MB of 10^6 bytes.
         status: exit status; negative is a signal.
+        cpu_seconds: what the processors worked for it, in its own code and in the kernel.
+        work_seconds: of the wall time, what the work took without the program's start; None if it does not say.
+        after: what came after the end of the time that counts, seconds from the same beginning.
     """
 
     seconds: float
     peak_mb: float
     status: int
+    cpu_seconds: float = 0.0
+    work_seconds: float | None = None
+    after: Mapping[str, float] = field(default_factory=dict)
 
 
 def run(
@@ -48,20 +50,33 @@ def run(
     Returns:
         What it took, whatever its exit status.
     """
-    with log.open("wb") as output:
-        started = time.perf_counter()
-        child = subprocess.Popen(
-            command, cwd=cwd, env={**os.environ, **(env or {})}, stdout=output, stderr=subprocess.STDOUT
-        )
-        _, state, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - started
-    child.returncode = os.waitstatus_to_exitcode(state)  # wait4 took it away from subprocess
-    return Finished(seconds, usage.ru_maxrss * 1024 / 1e6, child.returncode)
+    told, tell = os.pipe()
+    launcher = [sys.executable, "-I", "-S", str(ROOT / "benchmarks" / "launch.py"), str(tell)]
+    try:
+        with log.open("wb") as output:
+            launched = subprocess.run(
+                [*launcher, *map(str, command)],
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[tell],
+                check=False,
+            )
+        if launched.returncode != 0:
+            stop(f"{command[0]} could not be started", log)
+        return Finished(**json.loads(os.read(told, 4096)))
+    finally:
+        os.close(told)
+        os.close(tell)
 
 
-def must_run(command: Sequence[str | Path], *, log: Path, cwd: Path = ROOT) -> Finished:
+def must_run(
+    command: Sequence[str | Path], *, log: Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> Finished:
     """Run a program whose failure ends the benchmark, with the end of what it printed."""
-    finished = run(command, log=log, cwd=cwd)
+    finished = run(command, log=log, cwd=cwd, env=env)
     if finished.status != 0:
         stop(f"{' '.join(map(str, command))} ended with status {finished.status}", log)
     return finished
