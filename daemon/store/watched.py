@@ -40,6 +40,8 @@ class Watched:
             return
         if self._is_sqlite:
             self._driver.set_progress_handler(limit.is_over, _STEPS)
+        else:
+            self._tell(limit.left)  # for COPY, too, which does not come by the event
         event.listen(connection, "before_cursor_execute", self._before)
 
     def _before(self, *_about_the_statement: object) -> None:
@@ -47,11 +49,11 @@ class Watched:
         limit.check()
         if not self._is_sqlite:
             left = limit.seconds if limit.is_waiting else limit.left
-            if self._told - left > _SLACK * limit.seconds or left > self._told:
+            if abs(self._told - left) > _SLACK * limit.seconds:
                 self._tell(left)
 
     def _tell(self, seconds: float) -> None:
-        milliseconds = min(2**31 - 1, max(1, math.ceil(seconds * 1000))) if seconds else 0
+        milliseconds = max(1, math.ceil(seconds * 1000)) if seconds else 0
         self._driver.execute(f"SET LOCAL statement_timeout = {milliseconds}")
         self._told = seconds
 
