@@ -131,7 +131,7 @@ def load(found: dict[str, Any]) -> None:
         fontsize=13,
         fontweight="bold",
     )
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.985))
 
 
 def latency(found: dict[str, Any]) -> None:
