@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,9 @@ from daemon import logs
 from daemon.service import Service
 
 SMALL = 100
+CPU, WRITTEN = "processor", "MB written"
 LOADING, FOLLOWING, LITTLE = "loading it", "what follows it", f"loading one of {SMALL} rows"
+TIMED, PARTS = (LOADING, FOLLOWING, LITTLE), (LOADING, CPU, WRITTEN, FOLLOWING, LITTLE)
 
 
 def deliver(service: Service, name: str) -> float:
@@ -37,6 +40,12 @@ def deliver(service: Service, name: str) -> float:
     if not taken or service.summary.loaded != service.summary.deliveries:
         raise SystemExit(f"{name} was not loaded whole")
     return took
+
+
+def written_mb() -> float:
+    """What this process has given to write(2) so far, MB of 10^6 bytes."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("wchar")) / 1e6
 
 
 def put(service: Service, name: str, rows: pa.Table) -> str:
@@ -61,7 +70,7 @@ def against_history(
 ) -> tuple[dict[str, dict[int, list[float]]], dict[int, float]]:
     """Milliseconds of each part, for each size of history in rows; and megabytes of its database."""
     megabytes: dict[int, float] = {}
-    found: dict[str, dict[int, list[float]]] = {LOADING: {}, FOLLOWING: {}, LITTLE: {}}
+    found: dict[str, dict[int, list[float]]] = {name: {} for name in PARTS}
     rng = np.random.default_rng(11)
     with measure.workspace() as folder, following.site(folder) as service:
         newest, loaded = following.FIRST - timedelta(days=1), 0
@@ -84,7 +93,9 @@ def measured(service: Service, rng: np.random.Generator, day: date, turn: int) -
     """One file of 10 000 rows and one of 100, both of a day that has data."""
     rows = following.sales(rng, day, following.ROWS, following.TOUCHED)
     name = put(service, f"sales_data_{day:%Y%m%d}_large{turn}.csv", rows)
+    worked, wrote = time.process_time(), written_mb()
     took = {LOADING: deliver(service, name)}
+    took |= {CPU: (time.process_time() - worked) * 1_000, WRITTEN: written_mb() - wrote}
     begun = time.perf_counter()
     service.after.run()
     took[FOLLOWING] = (time.perf_counter() - begun) * 1_000
@@ -128,12 +139,17 @@ def tables(
 ) -> list[results.Table]:
     """Medians and ranges."""
     first = results.Table(
-        f"A file of {following.ROWS:,} rows against history, milliseconds",
-        ["rows in history", *(cell for name in history for cell in (name, "range")), "database, MB"],
+        f"A file of {following.ROWS:,} rows against history, milliseconds; processor and MB written are those of loading it",
+        [
+            "rows in history",
+            *(cell for name in history for cell in ((name, "range") if name in TIMED else (name,))),
+            "database, MB",
+        ],
     )
     for rows in next(iter(history.values())):
-        spreads = (cell for took in history.values() for cell in results.spread(took[rows], 1))
-        first.add(f"{rows:,}", *spreads, f"{megabytes[rows]:,.0f}")
+        cells = [(name, results.spread(took[rows], 1)) for name, took in history.items()]
+        shown = (text for name, both in cells for text in (both if name in TIMED else both[:1]))
+        first.add(f"{rows:,}", *shown, f"{megabytes[rows]:,.0f}")
     each = statistics.median(fixed) if fixed else 0.0
     second = results.Table(
         f"A row against the size of its file; a file of one row takes {each:.1f} ms",
@@ -167,7 +183,9 @@ def main() -> None:
         "history": {
             "rows": [n * 1_000_000 for n in sorted(asked.millions)],
             "file_rows": following.ROWS,
-            "milliseconds": history,
+            "milliseconds": {name: history[name] for name in TIMED},
+            "processor_milliseconds": history[CPU],
+            "written_mb": history[WRITTEN],
             "database_mb": megabytes,
         },
         "size": {"rows": asked.sizes, "microseconds_a_row": size, "file_milliseconds": fixed},
