@@ -27,9 +27,9 @@ from daemon.store import Store
 from daemon.store.staging import SCRATCH_ABOVE, Stage
 
 # of a file of 100 rows, once others of its day are there
-LOADING, LOADING_COMMITS = 60, 3  # 51 and 3
+LOADING, LOADING_COMMITS = 62, 3  # 53 and 3
 FOLLOWING, FOLLOWING_COMMITS = 62, 2  # 52 and 2
-CALLS = 16_000  # 13 631
+CALLS = 17_500  # 14 826
 STEPS_OF_A_JUDGEMENT = 60  # 42, for each file of the day
 # of each of 50 such files that come together
 FILES, STATEMENTS_TOGETHER, CALLS_TOGETHER = 50, 2, 3_300  # 1.5 and 2 700
@@ -38,7 +38,7 @@ BYTES_A_ROW, BYTES_A_ROW_LARGE = 100, 185  # 84 and 155
 # of a file, in each batch: a smaller one costs more calls than rows
 BATCH_BYTES = 2 << 20  # 4 MiB
 # with a database that is there; each takes about a third of a millisecond
-MODULES = {"run": 1150, "drain": 1020}
+MODULES = {"run": 1_080, "drain": 1_000}  # 948 and 879
 HEAVY = {
     "alembic",
     "holidays",
@@ -51,7 +51,7 @@ HEAVY = {
     "uvicorn",
 }
 
-_STRIDE = 100  # steps of SQLite's virtual machine between two counts
+_STRIDE = 10  # steps of SQLite's virtual machine between two counts
 
 DAY = date(2025, 3, 14)
 HEADER = "date,product_id,channel,quantity_sold,revenue"
@@ -83,7 +83,7 @@ def deliver(site: Service, name: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def stepping(site: Service) -> Iterator[Callable[[], int]]:
-    """Counts what SQLite does inside, in steps of its virtual machine, to the hundred."""
+    """Counts what SQLite does inside, in steps of its virtual machine; what is shorter than ten is not seen."""
     steps = [0]
 
     def step() -> int:
@@ -150,7 +150,7 @@ def test_many_files_of_a_day_cost_no_more_than_few(site):
             with stepping(site) as count:
                 site.after.run()
             following.append(count())
-    assert max(loading[-5:]) <= 1.15 * max(loading[10:15]), loading
+    assert sum(loading[-20:]) <= 1.15 * sum(loading[10:30]), loading
     # the judgement of a day looks at the metrics of its files in an index: a microsecond or two each
     assert following[3] - following[1] <= 69 * STEPS_OF_A_JUDGEMENT, following
 
