@@ -153,7 +153,7 @@ def latency(found: dict[str, Any]) -> None:
     axes.set_xlabel("milliseconds from the rename into live_feeds/ to the commit, logarithmic")
     axes.set_ylabel("% of the files")
     axes.grid(which="both", zorder=0)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.13))
     axes.set_title(f"{found['files']} files of {found['rows']} rows, daemon running")
 
 
