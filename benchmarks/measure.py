@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +55,7 @@ def run(
     launcher = [sys.executable, "-I", "-S", str(ROOT / "benchmarks" / "launch.py"), str(tell)]
     try:
         with log.open("wb") as output:
-            launched = subprocess.run(
+            launched = subprocess.Popen(
                 [*launcher, *map(str, command)],
                 cwd=cwd,
                 env={**os.environ, **(env or {})},
@@ -62,8 +63,14 @@ def run(
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[tell],
-                check=False,
+                process_group=0,
             )
+            try:
+                launched.wait()
+            except BaseException:  # nobody waits any more: end the program too, not only who waits for it
+                os.killpg(launched.pid, signal.SIGKILL)
+                launched.wait()
+                raise
         if launched.returncode != 0:
             stop(f"{command[0]} could not be started", log)
         return Finished(**json.loads(os.read(told, 4096)))
