@@ -19,6 +19,6 @@ def timed(step: str) -> Iterator[None]:
     took(step, begun)
 
 
-def took(step: str, begun: float) -> None:
-    """A step that began at this monotonic second is done."""
-    emit(Event.STEP_TIMED, step=step, seconds=round(time.monotonic() - begun, 6))
+def took(step: str, begun: float, ended: float | None = None) -> None:
+    """A step that began at this monotonic second is done, now or at another."""
+    emit(Event.STEP_TIMED, step=step, seconds=round((ended or time.monotonic()) - begun, 6))

@@ -8,6 +8,7 @@ the ledger knows of a claim is not done twice.
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ from daemon.reading import Rules
 from daemon.store import Store
 from daemon.store.together import Clean
 from daemon.time_limit import TimeLimit
-from daemon.timing import timed
+from daemon.timing import timed, took
 from handlers.columns import Context
 from handlers.errors import FileError
 from handlers.feed import Feed
@@ -141,9 +142,13 @@ def load_run(run: Sequence[Item], rules: Rules, store: Store, seconds: float) ->
         if clean.dialect.unknown:
             with bound(delivery=item.claim.id, file=item.claim.name):
                 emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(clean.dialect.unknown[:50]))
-    with world(), timed("commit"):
+    begun = time.monotonic()
+    with world():
         limit = TimeLimit(min(_LONGEST, rules.limits.time.seconds)).started()
         rows = store.commit_together(feed, some, seconds, rules.thresholds, limit)
+    if rows:
+        took("read", begun - seconds * len(rows), begun)
+        took("commit", begun)
     done = []
     for item, row in zip(run, rows, strict=False):
         count = row["records_processed"]
@@ -192,7 +197,7 @@ def _read(item: Item, rules: Rules, arrived: datetime) -> _Read | None:
         return None
     data = _bytes_of(claim)
     plain = None if data is None else source.plain_text(data)
-    if data is None or plain is None:
+    if data is None or plain is None or len(data) > rules.limits.file_bytes:
         return None
     text, codec = plain
     try:

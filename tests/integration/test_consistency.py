@@ -202,7 +202,7 @@ def test_a_step_and_a_delivery_may_mark_the_same_day(service, database_kind):
             delivery.exec_driver_sql(
                 f"CREATE TEMPORARY TABLE came AS SELECT 'Z' AS product_id, DATE '{day(1)}' AS day"
             )
-            due.mark(delivery, feed_named("inventory"), "came", 3)
+            due.mark(delivery, feed_named("inventory"), "came", [3], {})
             step = pool.submit(features.advance, made.store, made.settings)
             while not delivery.exec_driver_sql("SELECT COUNT(*) FROM pg_locks WHERE NOT granted").scalar():
                 assert not step.done(), step.result()

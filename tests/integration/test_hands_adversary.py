@@ -15,7 +15,7 @@ from support.process import environment, run_cli
 from test_hands import NAME, PARTIAL, REJECTS, TRANSACTIONS, as_csv, give_back, rejects_of, tables
 from test_loads import SALES_ROWS, deliver, ledger
 
-from daemon import archive, hands, ingest, reading
+from daemon import archive, hands, ingest, reading, together
 from daemon.errors import TransientError
 from daemon.store import Store
 from daemon.store.unload import CannotUnload
@@ -642,7 +642,7 @@ def test_two_daemons_on_a_database_that_reads_repeatably(service, database_url, 
             drop(other.folders.inbox, NAME, csv_bytes(SALES, SALES_ROWS[:1]))
             other.drain()
 
-        meanwhile(monkeypatch, ingest, "check_rows", first)
+        meanwhile(monkeypatch, together, "load_run", first)
         drain(made)
     for store in stores:
         store.close()
