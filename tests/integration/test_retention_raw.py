@@ -62,7 +62,8 @@ def fill(site):
         bad = [f"{day},C,pos,x,1.00,,,,"] if n in (1, 4) else []
         put(day_name("sales", day), SALES, [*sales(day), *bad])
         put(day_name("sales", day, "_till"), SALES_WITH_TRANSACTION, receipts(day))
-        put(day_name("inventory", day), INVENTORY, [*stock(day), *stock(day, hour=20, level=4)])
+        none = [f"{day},C,s1,x,,,,"] if n == 1 else []
+        put(day_name("inventory", day), INVENTORY, [*stock(day), *stock(day, hour=20, level=4), *none])
         put(day_name("demand", day), DEMAND, signals(day))
     put(f"products_{DAYS[0]:%Y%m%d}.csv", PRODUCTS, ["A,a,,1,2,,,,,,,"])
     put("till_log.csv", SALES, sales(DAYS[0], channel="online"))
@@ -76,6 +77,7 @@ def fill(site):
         put(day_name("inventory", day, "_b"), INVENTORY, stock(day, hour=20, level=3, products="A"))
     put("till_log.csv", SALES, [*sales(DAYS[0], channel="online"), *sales(DAYS[4], channel="online")])
     site.service.drain()
+    site.fix(loaded(site, day_name("inventory", DAYS[1])), line_6={"stock_level": "9"})
     site.fix(loaded(site, day_name("sales", DAYS[1])), line_4={"quantity_sold": "7"})
 
 
