@@ -62,7 +62,7 @@ def fill(site):
         bad = [f"{day},C,pos,x,1.00,,,,"] if n in (1, 4) else []
         put(day_name("sales", day), SALES, [*sales(day), *bad])
         put(day_name("sales", day, "_till"), SALES_WITH_TRANSACTION, receipts(day))
-        none = [f"{day},C,s1,x,,,,"] if n == 1 else []
+        none = [f"{day}T23:30:00,A,s1,x,,,,"] if n == 1 else []
         put(day_name("inventory", day), INVENTORY, [*stock(day), *stock(day, hour=20, level=4), *none])
         put(day_name("demand", day), DEMAND, signals(day))
     put(f"products_{DAYS[0]:%Y%m%d}.csv", PRODUCTS, ["A,a,,1,2,,,,,,,"])
@@ -192,6 +192,7 @@ def figures(tables):
     return {name: rows for name, rows in forgotten(tables).items() if name not in raw_rows.NAMES}
 
 
+DAILY_TABLES = ("sales_daily", "inventory_daily", "demand_daily", "scope_daily", "hour_daily", "products")
 KINDS = {"sales": (SALES, sales), "inventory": (INVENTORY, stock), "demand": (DEMAND, signals)}
 
 
@@ -402,6 +403,8 @@ def test_a_file_comes_for_a_day_that_is_just_going(site, monkeypatch):
         day_name("demand", DAYS[4], "_x"), csv_bytes(DEMAND, [*wrong, *signals(DAYS[4], products="Y")])
     )
 
+    begun = everything(site)
+
     def just_before(self, work):
         day = getattr(work, "keywords", {}).get("day")
         if getattr(work, "func", None) is raw_rows.decide and day.feed.name not in came:
@@ -422,6 +425,8 @@ def test_a_file_comes_for_a_day_that_is_just_going(site, monkeypatch):
     assert {row["date"][:10] for row in before["live_sales_data"]} == {f"{d}" for d in (DAYS[0], *DAYS[3:])}
     for row in came.values():
         site.unload(row)
+    after = everything(site)
+    assert {name: after[name] for name in DAILY_TABLES} == {name: begun[name] for name in DAILY_TABLES}
     retained(site)
     assert min(row["date"] for row in everything(site)["live_sales_data"]) >= f"{FIRST}"
 
