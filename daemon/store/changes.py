@@ -36,12 +36,14 @@ class Changes:
         manners: of its database.
         feed: whose tables.
         now: the number of the delivery that comes, if one does.
+        set_aside: rows that came and change nothing, for what they belong to is sealed.
     """
 
     connection: Connection
     manners: Manners
     feed: Feed
     now: int = 2**62
+    set_aside: int = 0
     _sums: list[pa.Table] = field(default_factory=list)
     _hours: list[pa.Table] = field(default_factory=list)
     _rows_went: bool = False
@@ -86,7 +88,7 @@ class Changes:
             self._touch(stage.table, "")
             aside = self._seals.rows(is_of(delivery_id, "l.id"))
             if aside is not None and self._choose(aside):
-                self._move(self.feed.table, self._shadow)
+                self.set_aside = self._move(self.feed.table, self._shadow)
         return same
 
     def rivals(self, rows: pa.RecordBatch | pa.Table, of: pa.Array) -> set[int]:
@@ -322,11 +324,11 @@ class Changes:
         self._run("DELETE FROM chosen")
         return self._run(f"INSERT INTO chosen (id) {select_ids}").rowcount > 0
 
-    def _move(self, source: str, target: str, where: str = _CHOSEN) -> None:
-        """Moves rows, the chosen ones if nothing else is said."""
+    def _move(self, source: str, target: str, where: str = _CHOSEN) -> int:
+        """Moves rows, the chosen ones if nothing else is said; how many they are."""
         columns = ", ".join(("id", *self._columns))
         self._run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE {where}")
-        self._run(f"DELETE FROM {source} WHERE {where}")
+        return self._run(f"DELETE FROM {source} WHERE {where}").rowcount
 
     # ---- what was touched
 

@@ -68,6 +68,8 @@ def load(
         ledger.supersede(connection, previous.delivery_id, delivery_id)
         changes.supersede(previous.delivery_id)
     same = changes.load(stage, delivery_id, delivery.extends)
+    if changes.set_aside:
+        ledger.say_set_aside(connection, delivery_id, changes.set_aside)
     changes.reject(delivery_id)
     changes.settle(delivery_id)
     counts = Counts(read, stage.rows - same, stage.rejects, same + stage.known)

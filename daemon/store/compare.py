@@ -235,7 +235,8 @@ def replayed_tables(database: Snapshot, *, unproved: Collection[str]) -> list[Fo
         if feed.name in unproved:
             wanted[DAILY[feed.name]] = f"NOT EXISTS ({removed}{DAILY[feed.name].name}.day)"
     for table in (TOTALS, CLOCK) if unproved else ():
-        same = f"r.feed = {table.name}.feed AND r.day = {table.name}.day"
+        named = ", ".join(f"'{feed}'" for feed in sorted(unproved))
+        same = f"r.feed IN ({named}) AND r.feed = {table.name}.feed AND r.day = {table.name}.day"
         wanted[table] = f"NOT EXISTS (SELECT 1 FROM removed_days r WHERE {same})"
     tables = [table for table in TABLES if not (unproved and table is PRODUCTS)]
     return [form_of(table, where=wanted.get(table, "")) for table in tables]

@@ -18,6 +18,8 @@ LOADED = ("success", "partial")
 REJECTS_REMOVED = "rejects_removed_at"
 FILE_REMOVED = "file_removed_at"
 ROWS_REMOVED = "rows_removed_at"
+# there, too: how many rows came so late that they change nothing (`daemon.store.sealed`)
+ROWS_SET_ASIDE = "rows_set_aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,13 @@ def finish(connection: Connection, delivery_id: int, counts: Counts, seconds: fl
             processing_time_seconds=round(seconds, 6),
         )
     )
+
+
+def say_set_aside(connection: Connection, delivery_id: int, rows: int) -> None:
+    """Notes how many rows of a delivery came so late that they change nothing."""
+    details = (row_of(connection, delivery_id) or {}).get("error_details") or {}
+    said = {**details, ROWS_SET_ASIDE: rows}
+    connection.execute(update(DELIVERIES).where(_C.id == delivery_id).values(error_details=said))
 
 
 def known(connection: Connection, sha256: str | None, slot: str | None = None) -> Known:

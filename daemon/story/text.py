@@ -305,6 +305,11 @@ def _outcome(story: Mapping[str, Any]) -> Iterator[str]:
             f"{rows['read']:,} rows read: {rows['loaded']:,} loaded, {rows['rejected']:,}{open_now} rejected,"
             f" {rows['duplicate']:,} duplicate{took}"
         )
+    if story["rows_set_aside"]:
+        yield (
+            f"{story['rows_set_aside']:,} of them came too late: the figures of their days stay as they are, for the rows behind"
+            " those were removed (retention.data_days)"
+        )
     if story["fixes"]:
         yield f"fixed {story['rejects_fixed_there']:,} rejects of delivery {story['fixes'][0]['delivery']}"
     if story["reason"]:

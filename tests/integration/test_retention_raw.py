@@ -369,7 +369,9 @@ def test_late_snapshots_are_put_in_where_there_is_nothing(kept):
         return row
 
     before = levels()
-    late("AZ")
+    first = late("AZ")
+    assert first["error_details"]["rows_set_aside"] == 1
+    assert "1 of them came too late" in told(kept, first)
     known = levels()
     assert known.pop("Z")["close"] == 77
     assert known == before
@@ -499,10 +501,11 @@ def test_the_products_behind_a_day_are_known_without_its_rows(site):
 @ON_ONE
 def test_a_delivery_tells_that_its_rows_are_gone(kept):
     for name, gone in ((day_name("sales", DAYS[0]), True), (day_name("sales", DAYS[3]), False)):
-        told = tell(
-            str(loaded(kept, name)["id"]),
-            kept.service.settings,
-            kept.service.store,
-            kept.service.folders.data_dir,
-        )
-        assert ("its rows of old days were removed (retention.data_days)" in story_text(told)) is gone
+        said = "its rows of old days were removed (retention.data_days)"
+        assert (said in told(kept, loaded(kept, name))) is gone
+
+
+def told(site, row):
+    """What `stockgrip explain` says."""
+    settings = site.service.settings
+    return story_text(tell(str(row["id"]), settings, site.service.store, settings.data_dir))
