@@ -21,8 +21,9 @@ from daemon.logs import display_name
 from daemon.outcomes import Dialect
 from daemon.reading import ALONE, Kin, Reading, Rules, read_into
 from daemon.settings import Settings, safe_url
-from daemon.store import Store, ledger
+from daemon.store import Store, ledger, removed_days
 from daemon.store.difference import difference, shrunk, stepping_back
+from daemon.store.fixing import must_be_open
 from daemon.store.looking import looking, nothing
 from daemon.store.staging import Stage
 from handlers.errors import FileError, StockgripError
@@ -136,6 +137,10 @@ class Beside:
             raise CannotCompare(f"{named} has no rows to compare with: its status is {row['status']}")
         if row["fixes"] is not None:
             raise CannotCompare(f"the rows of {named} joined delivery {row['fixes']}: compare with that")
+        if removed_days.removed_at(row) is not None:
+            raise CannotCompare(
+                f"rows of {named} were removed on {removed_days.removed_at(row)} (retention.data_days): compare with its file"
+            )
         return replace(self, delivery=row)
 
 
@@ -201,12 +206,17 @@ def _judge_beside(
             verdict.status = "duplicate"
         if verdict.duplicate_of is not None or other is not None:
             return
-        waived = replace(rules, tolerance=FORCED) if known.forced else rules
+        forced = replace(FORCED, old_transactions=known.says_new)
+        waived = replace(rules, tolerance=forced) if known.forced else rules
         kin = kin_of(fd, display_name(path.name), where, first, rules, store)
         verdict.extends = kin.extends
         with _read(store, fd, where, waived, verdict, most, kin) as stage:
-            if kin.fixes is None and kin.extends is None:
+            if kin.fixes is not None:
+                must_be_open(stage.connection, kin.fixes)
+            elif kin.extends is None:
                 _compare(stage, waived.tolerance, verdict)
+            if verdict.reason is None and not waived.tolerance.old_transactions:
+                removed_days.must_be_new(stage)
 
 
 def _compare_with(
@@ -288,6 +298,8 @@ def _note(stage: Stage, reading: Reading, verdict: Verdict, most: int) -> None:
 def _compare(stage: Stage, tolerance: Tolerance, verdict: Verdict) -> None:
     """What the file does to rows that are there: of its slot, and of others with the same keys."""
     current = ledger.current_of(stage.connection, verdict.slot)
+    if current is not None:
+        removed_days.must_be_there(stage.connection, current.delivery_id)
     steps_back = stepping_back(stage, current.delivery_id if current else None)
     found = difference(stage, current.delivery_id) if current else None
     verdict.steps_back, verdict.difference = steps_back, found

@@ -16,7 +16,12 @@ from handlers.reasons import FileReason
 
 Row = Mapping[str, Any]
 # what a person may decide against
-FORCEABLE = (FileReason.SHRUNK, FileReason.TOO_MANY_REJECTS, FileReason.MANIFEST_MISMATCH)
+FORCEABLE = (
+    FileReason.SHRUNK,
+    FileReason.TOO_MANY_REJECTS,
+    FileReason.MANIFEST_MISMATCH,
+    FileReason.OLD_TRANSACTIONS,
+)
 
 
 class CannotRetry(StockgripError):  # noqa: N818  (named by what is so)

@@ -126,7 +126,7 @@ def settle(
             if known.loaded_by is not None:
                 return store.duplicate(delivery, known.loaded_by, time.monotonic() - begun)
             if known.forced:
-                rules = replace(rules, tolerance=FORCED)
+                rules = replace(rules, tolerance=replace(FORCED, old_transactions=known.says_new))
             kin = kin_of(fd, delivery.name, where, first, rules, store)
             delivery = replace(
                 delivery, retry_of=known.tried_by, extends=kin.extends, looked_upto=kin.looked_upto
@@ -145,7 +145,13 @@ def settle(
                 took("read", begun)
                 with timed("commit"):
                     return store.commit(
-                        delivery, stage, dialect, seconds, rules.tolerance.correction, rules.thresholds
+                        delivery,
+                        stage,
+                        dialect,
+                        seconds,
+                        rules.tolerance.correction,
+                        rules.thresholds,
+                        old_transactions=rules.tolerance.old_transactions,
                     )
     except FileError as error:
         return store.refuse(

@@ -8,6 +8,12 @@ from daemon.section import Section
 class RetentionSettings(Section):
     """How long what nothing needs any more is kept."""
 
+    data_days: int | None = Field(
+        default=90,
+        ge=1,
+        le=36_600,
+        description="Rows of the feeds of days longer ago than this are removed, counted from the newest day with data; what is made of them stays; null: never",
+    )
     compress_days: int | None = Field(
         default=30,
         ge=1,

@@ -120,6 +120,16 @@ class FileReason(_Reason):
         "the manifest beside the file cannot be read",
         "Correct or remove the manifest in errors/, then retry the file; docs/senders.md shows how one is written.",
     )
+    ROWS_REMOVED = (
+        "rows_removed",
+        "it corrects a file whose rows are so old that they were removed (retention.data_days)",
+        "Send only what is missing, under a name of its own. To replace the whole day, docs/retention.md says how.",
+    )
+    OLD_TRANSACTIONS = (
+        "old_transactions",
+        "it names transactions of days whose rows were removed: whether they were counted before is not known any more",
+        "Look up whether they were delivered before. If they are new: stockgrip retry --force, with its name.",
+    )
     CUT_BEFORE = (
         "cut_before",
         "the file begins with one that was loaded although its last line was cut off; both together would count twice",

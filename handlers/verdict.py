@@ -16,14 +16,16 @@ class Tolerance:
         rejects: a number of rows.
         share: of all rows of the file, 0 to 1.
         correction: a correction has at least this share of the rows it replaces, 0 to 1.
+        old_transactions: transactions are let in that may have been counted, in rows that are kept no more.
     """
 
     rejects: int
     share: float
     correction: float = 0.5
+    old_transactions: bool = False
 
 
-FORCED = Tolerance(rejects=2**62, share=1.0, correction=0.0)
+FORCED = Tolerance(rejects=2**62, share=1.0, correction=0.0, old_transactions=True)
 
 
 def judge(valid: int, reasons: Mapping[str, int], tolerance: Tolerance, known: int = 0) -> None:

@@ -18,7 +18,8 @@ from daemon.reading import Rules
 from daemon.store import Store
 from daemon.store.compare import Snapshot
 from daemon.store.ledger import FILE_REMOVED
-from daemon.store.replaying import take_over
+from daemon.store.removed_days import removed_at
+from daemon.store.replaying import take_over, take_over_removed_days
 from daemon.time_limit import TimeLimit
 from handlers.errors import FileError
 from handlers.verdict import FORCED
@@ -60,6 +61,8 @@ class Replay:
         replayed: how many were delivered again from their files.
         not_replayed: those whose rows were taken from the database instead.
         otherwise: those that would not be loaded today.
+        lost: those of which neither the file nor all rows are there: no figures of theirs can be compared.
+        lost_feeds: whose they are.
         split_may_differ: those whose counts of loaded and of duplicate rows are known only together.
     """
 
@@ -72,6 +75,8 @@ class Replay:
     replayed: int = 0
     not_replayed: list[Remark] = field(default_factory=list)
     otherwise: list[Remark] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    lost_feeds: set[str] = field(default_factory=set)
     split_may_differ: set[int] = field(default_factory=set)
     _unloaded: list[Row] = field(init=False)
 
@@ -80,6 +85,7 @@ class Replay:
         limits = replace(self.rules.limits, time=TimeLimit())
         self.rules = replace(self.rules, tolerance=FORCED, limits=limits)
         self._unloaded = self.ledger.unloaded()
+        take_over_removed_days(self.scratch, self.ledger)
 
     def deliver(self, row: Row) -> None:
         """Loads a delivery that is loaded in the real database."""
@@ -90,7 +96,14 @@ class Replay:
             outcome = self._again(row)
             self.replayed += 1
         except _CannotReplay as error:
-            self.not_replayed.append(Remark(row["id"], row["file_name"], str(error)))
+            gone = self._rows_removed(row)
+            self.not_replayed.append(
+                Remark(
+                    row["id"],
+                    row["file_name"],
+                    f"{error}, and its rows were removed on {gone}" if gone else str(error),
+                )
+            )
             outcome = self._from_the_database(row)
         match outcome:
             case Loaded():
@@ -100,6 +113,15 @@ class Replay:
             case Refused(reason=reason, message=message):
                 self._note(row, f"the replay refuses it: {reason.value}: {message}")
         self.scratch.filed(row["id"], row["archive_path"] or "", row["rejects_path"])
+
+    def _rows_removed(self, row: Row) -> str | None:
+        """The day on which rows of a delivery without a file were removed, or those of the one it fixes."""
+        first = row if row["fixes"] is None else self.now.delivery(row["fixes"]) or {}
+        gone = removed_at(first)
+        if gone is not None:
+            self.lost += [row["id"], first["id"]]
+            self.lost_feeds.add(row["file_type"])
+        return gone
 
     def _note(self, row: Row, why: str) -> None:
         self.otherwise.append(Remark(row["id"], row["file_name"], why))

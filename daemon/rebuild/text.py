@@ -39,6 +39,18 @@ def _findings(found: Verification) -> Iterator[str]:
             " not compared."
         )
         yield ""
+    if found.rows_removed:
+        yield (
+            f"Of {found.rows_removed:,} deliveries rows were removed (retention.data_days): they are not compared. The daily"
+            " figures that they are in are."
+        )
+        yield ""
+    if found.lost:
+        yield (
+            f"Of {found.lost:,} of those the file is gone, too: nothing proves the figures of days whose rows were removed, nor"
+            " the first days in products."
+        )
+        yield ""
     if found.otherwise:
         yield "Would not be loaded today:"
         yield from _remarks(found.otherwise)

@@ -11,10 +11,18 @@ from daemon.reading import Rules
 from daemon.rebuild.replay import Remark, Replay
 from daemon.rebuild.room import room
 from daemon.settings import Settings, quoted
-from daemon.store.canonical import Value, form_of
-from daemon.store.compare import TABLES, Compared, Difference, Snapshot, compare, replayed_ledger, snapshot
+from daemon.store.canonical import Value
+from daemon.store.compare import (
+    Compared,
+    Difference,
+    Snapshot,
+    compare,
+    replayed_ledger,
+    replayed_tables,
+    snapshot,
+)
 from daemon.store.looking import looking
-from daemon.store.replaying import forget_rejects, scratch_store
+from daemon.store.replaying import forget_rejects, scratch_store, take_over_counts
 
 # a progress bar for what is counted, such as "rows"; it is told how many are done, and how many there are
 Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
@@ -31,6 +39,8 @@ class Verification:
         not_replayed: those whose files are not there as they were: their rows prove nothing.
         otherwise: those that today's rules and patterns would not load.
         rejects_removed: deliveries whose rejected rows retention has removed: what was rejected of them is not compared.
+        rows_removed: deliveries whose rows retention has removed: they are not compared; what is made of them is.
+        lost: those of them that have no file either: figures of such days prove nothing.
         tables: each table, with how much differs.
         examples: the first differences.
     """
@@ -39,6 +49,8 @@ class Verification:
     not_replayed: list[Remark] = field(default_factory=list)
     otherwise: list[Remark] = field(default_factory=list)
     rejects_removed: int = 0
+    rows_removed: int = 0
+    lost: int = 0
     tables: list[Compared] = field(default_factory=list)
     examples: list[Difference] = field(default_factory=list)
 
@@ -60,6 +72,8 @@ class Verification:
             "not_replayed": [asdict(remark) for remark in self.not_replayed],
             "otherwise": [asdict(remark) for remark in self.otherwise],
             "rejects_removed": self.rejects_removed,
+            "rows_removed": self.rows_removed,
+            "lost": self.lost,
             "tables": [{"table": t.table, "rows": t.rows, "differences": t.differences} for t in self.tables],
             "differences": self.differences,
             "first_differences": [asdict(difference) for difference in self.examples],
@@ -94,11 +108,20 @@ def verify(settings: Settings, scratch: Path | None, bars: Bars) -> Verification
             bar(total, total)
         removed = ledger.rejects_removed()
         forget_rejects(store, ledger, removed)
+        take_over_counts(store, ledger, replay.lost)
+        rows_removed = ledger.rows_removed()
         with snapshot(store) as made:
             tables = _compare(replay, ledger, made, bars)
     examples = [example for table in tables for example in table.examples]
     return Verification(
-        replay.replayed, replay.not_replayed, replay.otherwise, len(removed), tables, examples[:SHOWN]
+        replay.replayed,
+        replay.not_replayed,
+        replay.otherwise,
+        len(removed),
+        rows_removed,
+        len(set(replay.lost)),
+        tables,
+        examples[:SHOWN],
     )
 
 
@@ -108,8 +131,12 @@ def _compare(replay: Replay, ledger: Snapshot, made: Snapshot, bars: Bars) -> li
     def alike(one: dict[str, Value], other: dict[str, Value]) -> bool:
         return one["id"] in replay.split_may_differ and _joined(one) == _joined(other)
 
-    forms = [replayed_ledger(only_loaded=True), *map(form_of, TABLES)]
-    total = sum(form.count(ledger.connection) for form in forms)
+    here, there = (replayed_tables(each, unproved=replay.lost_feeds) for each in (ledger, made))
+    pairs = [
+        (replayed_ledger(only_loaded=True), replayed_ledger(only_loaded=False)),
+        *zip(here, there, strict=True),
+    ]
+    total = sum(form.count(ledger.connection) for form, _ in pairs)
     done = 0
     found = []
     with bars("rows") as bar:
@@ -119,8 +146,7 @@ def _compare(replay: Replay, ledger: Snapshot, made: Snapshot, bars: Bars) -> li
             done += rows
             bar(done, total)
 
-        for place, form in enumerate(forms):
-            other = None if place else replayed_ledger(only_loaded=False)
+        for place, (form, other) in enumerate(pairs):
             rule = {} if place else {"alike": alike}
             found.append(compare(ledger, made, form, other, most=SHOWN, progress=advance, **rule))
     return found

@@ -4,15 +4,16 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from daemon.events import Event
 from daemon.files import Folders
 from daemon.logs import emit
+from daemon.retention import rows
 from daemon.retention.files import Filed, Files
 from daemon.settings import Settings
-from daemon.store import Store
+from daemon.store import Store, raw_rows
 from daemon.store import retention as store_retention
 from daemon.store.retention import Horizons, count_old, newest_day, removals
 
@@ -59,16 +60,19 @@ def retain(
         OSError: a file cannot be read or written, such as no room; what was done so far stays done.
     """
     wanted, moment = settings.retention, now()
-    found = Retained(dry, rows=dict.fromkeys(store_retention.NAMES, 0))
+    found = Retained(dry, rows=dict.fromkeys((*raw_rows.NAMES, *store_retention.NAMES), 0))
     files = Files(Folders(settings.data_dir), store, found.files, dry, time.monotonic() + 60 * files_minutes)
     if wanted.files_days is not None:
         files.remove(moment - timedelta(wanted.files_days))
     if wanted.compress_days is not None:
         removed_before = None if wanted.files_days is None else moment - timedelta(wanted.files_days)
         files.compress(moment - timedelta(wanted.compress_days), but_before=removed_before)
-    horizons = _horizons(settings, store, moment)
+    newest = store.ask(newest_day)
+    horizons = _horizons(settings, newest, moment)
+    if wanted.data_days is not None and newest is not None:
+        (rows.count if dry else rows.remove)(store, newest - timedelta(wanted.data_days), moment, found.rows)
     if dry:
-        found.rows = store.ask(lambda connection: count_old(connection, horizons))
+        found.rows |= store.ask(lambda connection: count_old(connection, horizons))
         return found
     for table, some in removals(horizons):
         _remove(store, table, some, found.rows)
@@ -84,21 +88,20 @@ def retain(
     return found
 
 
-def _remove(store: Store, table: str, some: Any, rows: dict[str, int]) -> None:
+def _remove(store: Store, table: str, some: Any, removed: dict[str, int]) -> None:
     """Takes some out at a time, and leaves the database to others for as long in between."""
     while True:
         begun = time.monotonic()
         gone, more = store.change(some)
-        rows[table] += gone
-        rows["notices"] += more
+        removed[table] += gone
+        removed["notices"] += more
         if not gone:
             return
         time.sleep(min(time.monotonic() - begun, 1.0))
 
 
-def _horizons(settings: Settings, store: Store, now: datetime) -> Horizons:
+def _horizons(settings: Settings, newest: date | None, now: datetime) -> Horizons:
     wanted = settings.retention
-    newest = store.ask(newest_day)
 
     def ago(days: int | None) -> datetime | None:
         return None if days is None else now - timedelta(days)

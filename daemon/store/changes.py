@@ -18,6 +18,7 @@ from sqlalchemy import Connection, CursorResult
 from daemon.store import aggregates, due, totals
 from daemon.store.bulk import Manners
 from daemon.store.schema import LINE_BITS, is_of
+from daemon.store.sealed import Seals
 from daemon.store.staging import REJECTS, Stage, sql_kind
 from handlers.feed import Additive, Feed, Snapshot, names
 from handlers.fixes import FIXED_LINE
@@ -28,15 +29,26 @@ _CHOSEN = "id IN (SELECT id FROM chosen)"
 
 @dataclass(slots=True)
 class Changes:
-    """What a transaction does to the tables of one feed."""
+    """What a transaction does to the tables of one feed.
+
+    Attributes:
+        connection: of the transaction.
+        manners: of its database.
+        feed: whose tables.
+        now: the number of the delivery that comes, if one does.
+        set_aside: rows that came and change nothing, for what they belong to is sealed.
+    """
 
     connection: Connection
     manners: Manners
     feed: Feed
+    now: int = 2**62
+    set_aside: int = 0
     _sums: list[pa.Table] = field(default_factory=list)
     _hours: list[pa.Table] = field(default_factory=list)
     _rows_went: bool = False
     _last_of_day: dict[str, int] = field(default_factory=dict)
+    _seals: Seals = field(init=False)
 
     def __post_init__(self) -> None:
         columns = {key: self._kind(key) for key in self.feed.day_key}
@@ -47,6 +59,7 @@ class Changes:
         identity = {name: self._kind(name) for name in self.feed.key}
         self._run(self.manners.temporary(self._freed, identity))
         self._run(f"DELETE FROM {self._freed}")
+        self._seals = Seals.of(self.connection, self.manners, self.feed, self._touched, self.now)
 
     def load(self, stage: Stage, delivery_id: int, extends: int | None = None) -> int:
         """Stores the staged rows; rows of other deliveries with the same key step back.
@@ -60,6 +73,7 @@ class Changes:
             How many of those had the same values, so that the staged ones bring nothing new.
         """
         stage.number_repeats("0" if extends is None else self._after_last_number(extends))
+        self._seals.note(f"{stage.table} s")
         same = self._shadow_rivals(stage)
         columns = ", ".join(self._columns)
         self._run(
@@ -72,6 +86,9 @@ class Changes:
                 self._hours += stage.hours()
         else:
             self._touch(stage.table, "")
+            aside = self._seals.rows(is_of(delivery_id, "l.id"))
+            if aside is not None and self._choose(aside):
+                self.set_aside = self._move(self.feed.table, self._shadow)
         return same
 
     def rivals(self, rows: pa.RecordBatch | pa.Table, of: pa.Array) -> set[int]:
@@ -199,6 +216,7 @@ class Changes:
                 totals.add(connection, manners, self.feed, daily, sums)
                 totals.add_hours(connection, manners, self.feed, self._hours)
             case Snapshot() as daily:
+                self._seals.leave()
                 totals.note(connection, daily, touched, sign=-1)
                 aggregates.summarise_again(connection, manners, self.feed, daily, touched)
                 totals.note(connection, daily, touched, sign=1)
@@ -261,11 +279,12 @@ class Changes:
             f"NOT EXISTS (SELECT 1 FROM {self.feed.table} r WHERE {later})"
             f" AND NOT EXISTS (SELECT 1 FROM {self._shadow} r WHERE {later} AND {_in_force('r')})"
         )
+        self._seals.note(f"{self._shadow} s WHERE {where}")
         self._run(self.manners.temporary("admitted", {"id": "BIGINT"}))
         self._run("DELETE FROM admitted")
         self._run(
             f"INSERT INTO admitted (id) SELECT s.id FROM {self._shadow} s"
-            f" WHERE {where} AND ({keyless} OR {unrivalled})"
+            f" WHERE {self._seals.without(where)} AND ({keyless} OR {unrivalled})"
         )
         rivals = (
             f"SELECT l.id FROM admitted a CROSS JOIN {self._shadow} s CROSS JOIN {self.feed.table} l"
@@ -305,11 +324,11 @@ class Changes:
         self._run("DELETE FROM chosen")
         return self._run(f"INSERT INTO chosen (id) {select_ids}").rowcount > 0
 
-    def _move(self, source: str, target: str, where: str = _CHOSEN) -> None:
-        """Moves rows, the chosen ones if nothing else is said."""
+    def _move(self, source: str, target: str, where: str = _CHOSEN) -> int:
+        """Moves rows, the chosen ones if nothing else is said; how many they are."""
         columns = ", ".join(("id", *self._columns))
         self._run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE {where}")
-        self._run(f"DELETE FROM {source} WHERE {where}")
+        return self._run(f"DELETE FROM {source} WHERE {where}").rowcount
 
     # ---- what was touched
 

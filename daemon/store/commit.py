@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from daemon.errors import TransientError
 from daemon.outcomes import Counts, Delivery, Dialect, Loaded, Outcome
-from daemon.store import alerts, fixing, ledger, quality
+from daemon.store import alerts, fixing, ledger, quality, removed_days
 from daemon.store.changes import Changes
 from daemon.store.difference import difference, shrunk
 from daemon.store.staging import Stage
@@ -23,6 +23,8 @@ def load(
     seconds: float,
     least_share: float,
     thresholds: Thresholds = DEFAULTS,
+    *,
+    old_transactions: bool = False,
 ) -> Outcome:
     """Loads a judged delivery; the caller has begun the transaction and will commit it.
 
@@ -33,9 +35,11 @@ def load(
         seconds: what reading and checking took.
         least_share: of the rows it replaces a correction must have, 0 to 1.
         thresholds: of quality.
+        old_transactions: let transactions in that may have been counted in rows that are gone.
 
     Raises:
-        FileError: ``shrunk``: it would replace many more rows than it has.
+        FileError: ``shrunk``: it would replace many more rows than it has; ``rows_removed`` or ``old_transactions``: what it
+            would replace, or may repeat, is kept no more.
     """
     begun = time.monotonic()
     connection = stage.connection
@@ -50,20 +54,22 @@ def load(
     if twin is not None:
         return ledger.record_duplicate(connection, delivery, twin)
     if delivery.fixes is not None:
-        return _fix(stage, delivery, delivery.fixes, dialect, seconds, thresholds)
-    if delivery.slot is None:
-        _must_be_as_seen(connection, delivery)
-    previous = ledger.current_of(connection, delivery.slot)
-    if previous is not None and stage.rows < least_share * previous.loaded:
-        raise shrunk(difference(stage, previous.delivery_id))
+        return _fix(
+            stage, delivery, delivery.fixes, dialect, seconds, thresholds, old_transactions=old_transactions
+        )
+    previous = _replaced(stage, delivery, least_share)
+    if not old_transactions:
+        removed_days.must_be_new(stage)
 
     read = stage.rows + stage.rejects + stage.known
     delivery_id = _record(stage, delivery, dialect)
-    changes = Changes(connection, stage.manners, stage.feed)
+    changes = Changes(connection, stage.manners, stage.feed, delivery_id)
     if previous is not None:
         ledger.supersede(connection, previous.delivery_id, delivery_id)
         changes.supersede(previous.delivery_id)
     same = changes.load(stage, delivery_id, delivery.extends)
+    if changes.set_aside:
+        ledger.say_set_aside(connection, delivery_id, changes.set_aside)
     changes.reject(delivery_id)
     changes.settle(delivery_id)
     counts = Counts(read, stage.rows - same, stage.rejects, same + stage.known)
@@ -71,6 +77,23 @@ def load(
     ledger.finish(connection, delivery_id, counts, seconds + time.monotonic() - begun)
     quality.accuracy_of_delivery(connection, delivery_id, delivery.arrived, thresholds)
     return Loaded(delivery_id, counts, previous.delivery_id if previous else None)
+
+
+def _replaced(stage: Stage, delivery: Delivery, least_share: float) -> ledger.Current | None:
+    """The delivery whose place a new one may take.
+
+    Raises:
+        FileError: ``shrunk`` or ``rows_removed``.
+        TransientError: what its beginning was compared with is not loaded any more.
+    """
+    if delivery.slot is None:
+        _must_be_as_seen(stage.connection, delivery)
+    previous = ledger.current_of(stage.connection, delivery.slot)
+    if previous is not None:
+        removed_days.must_be_there(stage.connection, previous.delivery_id)
+        if stage.rows < least_share * previous.loaded:
+            raise shrunk(difference(stage, previous.delivery_id))
+    return previous
 
 
 def _must_be_new(connection: Connection, delivery: Delivery) -> None:
@@ -103,15 +126,24 @@ def _must_be_as_seen(connection: Connection, delivery: Delivery) -> None:
 
 
 def _fix(
-    stage: Stage, delivery: Delivery, first: int, dialect: Dialect, seconds: float, thresholds: Thresholds
+    stage: Stage,
+    delivery: Delivery,
+    first: int,
+    dialect: Dialect,
+    seconds: float,
+    thresholds: Thresholds,
+    *,
+    old_transactions: bool,
 ) -> Outcome:
     """Lets corrected rows join the delivery that they were rejected from."""
     begun = time.monotonic()
     connection = stage.connection
     fixing.must_be_open(connection, first)
     fixing.must_fit(stage, first)
+    if not old_transactions:
+        removed_days.must_be_new(stage)
     delivery_id = _record(stage, delivery, dialect)
-    changes = Changes(connection, stage.manners, feed_named(stage.feed.name))
+    changes = Changes(connection, stage.manners, feed_named(stage.feed.name), delivery_id)
     same = changes.join(stage, first)
     changes.reject(delivery_id)
     changes.settle(delivery_id)

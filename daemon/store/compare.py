@@ -4,7 +4,7 @@ Either may be SQLite or PostgreSQL: rows are read in a form that both give alike
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,20 @@ from sqlalchemy import Connection, func, select, text
 
 from daemon.store.bulk import Manners, manners_of
 from daemon.store.canonical import Form, Pair, Row, Value, form_of, pairs, rows_of
-from daemon.store.derived import DERIVED
+from daemon.store.derived import DERIVED, REMOVED_DAYS
 from daemon.store.engine import translated
-from daemon.store.ledger import LOADED, REJECTS_REMOVED
-from daemon.store.schema import CLOCK, DAILY, DELIVERIES, LINE_BITS, LIVE, METADATA, PRODUCTS, TOTALS
+from daemon.store.ledger import LOADED, REJECTS_REMOVED, ROWS_REMOVED
+from daemon.store.schema import (
+    CLOCK,
+    DAILY,
+    DELIVERIES,
+    LINE_BITS,
+    LIVE,
+    METADATA,
+    PRODUCTS,
+    SHADOWED,
+    TOTALS,
+)
 from daemon.store.store import Store
 from handlers import HANDLERS, feed_named
 
@@ -78,6 +88,12 @@ class Snapshot:
         noted = c.error_details[REJECTS_REMOVED].as_string().is_not(None)
         found = select(c.id).where(c.status.in_(LOADED), noted).order_by(c.id)
         return list(self.connection.execute(found).scalars())
+
+    def rows_removed(self) -> int:
+        """How many loaded deliveries have rows that were removed when they were old."""
+        noted = DELIVERIES.c.error_details[ROWS_REMOVED].as_string().is_not(None)
+        found = select(func.count()).where(DELIVERIES.c.status.in_(LOADED), noted)
+        return int(self.connection.execute(found).scalar_one())
 
     def file_of(self, delivery_id: int) -> str | None:
         """A delivery's file name."""
@@ -197,6 +213,33 @@ def compare(
 def whole_tables() -> list[Form]:
     """Every table, the ledger first, what follows from the rows last."""
     return [form_of(table) for table in (DELIVERIES, *TABLES, *FOLLOWING)]
+
+
+def replayed_tables(database: Snapshot, *, unproved: Collection[str]) -> list[Form]:
+    """What a replay must have made, as one of both databases is read: the ledger apart.
+
+    Rows that were removed are left out, also where they are still there: in the replay, or after a pass that was killed.
+
+    Args:
+        database: in which the removed days are noted.
+        unproved: feeds of which a delivery has neither a file nor its rows: no replay makes the figures of its days.
+    """
+    if database.connection.execute(select(REMOVED_DAYS).limit(1)).first() is None:
+        return list(map(form_of, TABLES))
+    wanted = {}
+    for feed in HANDLERS:
+        removed = f"SELECT 1 FROM removed_days r WHERE r.feed = '{feed.name}' AND r.day = "
+        for table in (LIVE[feed.name], SHADOWED[feed.name]):
+            its = f"{database.manners.day('date')} AND r.since > ({table.name}.id >> {LINE_BITS})"
+            wanted[table] = f"NOT EXISTS ({removed}{its})"
+        if feed.name in unproved:
+            wanted[DAILY[feed.name]] = f"NOT EXISTS ({removed}{DAILY[feed.name].name}.day)"
+    for table in (TOTALS, CLOCK) if unproved else ():
+        named = ", ".join(f"'{feed}'" for feed in sorted(unproved))
+        same = f"r.feed IN ({named}) AND r.feed = {table.name}.feed AND r.day = {table.name}.day"
+        wanted[table] = f"NOT EXISTS (SELECT 1 FROM removed_days r WHERE {same})"
+    tables = [table for table in TABLES if not (unproved and table is PRODUCTS)]
+    return [form_of(table, where=wanted.get(table, "")) for table in tables]
 
 
 def replayed_ledger(*, only_loaded: bool) -> Form:

@@ -188,6 +188,17 @@ QUALITY_DAYS = Table(
     Column("figures", LargeBinary, nullable=False),
 )
 
+# Days whose rows were removed because they were old (`daemon.store.raw_rows`): those of deliveries with a lower number
+# than `since`. A day has several, if late files came for it.
+REMOVED_DAYS = Table(
+    "removed_days",
+    DERIVED,
+    Column("feed", String(32), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("since", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
 # The runs of the daily workflow, one row each; `steps` is what each step did.
 WORKFLOW_RUNS = Table(
     "workflow_runs",

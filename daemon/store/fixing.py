@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from daemon.errors import TransientError
-from daemon.store import ledger
+from daemon.store import ledger, removed_days
 from daemon.store.schema import LINE_BITS, is_of
 from daemon.store.staging import Stage
 from handlers.errors import FileError
@@ -27,6 +27,14 @@ def must_be_open(connection: Connection, first: int) -> None:
         raise FileError(
             FileReason.STALE_REJECTS,
             f"delivery {first}, which these rows were rejected from, was replaced by delivery {row['superseded_by']}",
+        )
+    gone = removed_days.removed_at(row)
+    if gone is not None:
+        raise FileError(
+            FileReason.STALE_REJECTS,
+            f"rows of delivery {first} ({row['file_name']}) were removed from the database on {gone}"
+            " (retention.data_days), so that nothing can join it any more: drop the corrected rows as a file of their own,"
+            " without the columns that begin with reject_, under another name",
         )
     removed = (row["error_details"] or {}).get(ledger.REJECTS_REMOVED)
     if removed is not None:

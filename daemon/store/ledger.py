@@ -17,6 +17,9 @@ LOADED = ("success", "partial")
 # in `error_details`: since when something of a delivery is no longer kept (`daemon.store.retention`)
 REJECTS_REMOVED = "rejects_removed_at"
 FILE_REMOVED = "file_removed_at"
+ROWS_REMOVED = "rows_removed_at"
+# there, too: how many rows came so late that they change nothing (`daemon.store.sealed`)
+ROWS_SET_ASIDE = "rows_set_aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,13 @@ class Known:
         loaded_by: the delivery that loaded them.
         tried_by: the latest delivery that brought them and was refused, or was taken out again.
         forced: whether an operator wants them loaded in spite of that refusal.
+        says_new: whether an operator says that their transactions were never counted.
     """
 
     loaded_by: int | None = None
     tried_by: int | None = None
     forced: bool = False
+    says_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +169,21 @@ def finish(connection: Connection, delivery_id: int, counts: Counts, seconds: fl
     )
 
 
+def say_set_aside(connection: Connection, delivery_id: int, rows: int) -> None:
+    """Notes how many rows of a delivery came so late that they change nothing."""
+    details = (row_of(connection, delivery_id) or {}).get("error_details") or {}
+    said = {**details, ROWS_SET_ASIDE: rows}
+    connection.execute(update(DELIVERIES).where(_C.id == delivery_id).values(error_details=said))
+
+
 def known(connection: Connection, sha256: str | None, slot: str | None = None) -> Known:
     """What became of these bytes before; with a slot, what became of them in it."""
     if sha256 is None:
         return Known()
     same = [_C.sha256 == sha256, *([] if slot is None else [_C.slot == slot])]
+    columns = (_C.id, _C.status, _C.forced_at, _C.error_details)
     rows = connection.execute(
-        select(_C.id, _C.status, _C.forced_at).where(*same, _C.status != "duplicate").order_by(_C.id.desc())
+        select(*columns).where(*same, _C.status != "duplicate").order_by(_C.id.desc())
     ).all()
     loaded = next((row.id for row in rows if row.status in LOADED), None)
     tried = [row for row in rows if row.status not in LOADED]
@@ -178,7 +191,8 @@ def known(connection: Connection, sha256: str | None, slot: str | None = None) -
         return Known(loaded)
     # what an operator said before it was taken out again does not count any more
     until = next((n for n, row in enumerate(tried, 1) if row.status == "unloaded"), len(tried))
-    return Known(loaded, tried[0].id, any(row.forced_at is not None for row in tried[:until]))
+    forced = [(row.error_details or {}).get("reason") for row in tried[:until] if row.forced_at is not None]
+    return Known(loaded, tried[0].id, bool(forced), FileReason.OLD_TRANSACTIONS in forced)
 
 
 def last(connection: Connection) -> int:

@@ -17,14 +17,17 @@ from sqlalchemy import (
     delete,
     event,
     func,
+    insert,
     select,
+    update,
 )
 
 from daemon.outcomes import Delivery, Dialect, Outcome
 from daemon.store.canonical import form_of, rows_of
 from daemon.store.compare import Snapshot
+from daemon.store.derived import REMOVED_DAYS
 from daemon.store.ledger import REJECTS_REMOVED
-from daemon.store.schema import LINE_BITS, LIVE, SHADOWED, is_of, rejects_are_of
+from daemon.store.schema import DELIVERIES, LINE_BITS, LIVE, SHADOWED, is_of, rejects_are_of
 from daemon.store.schema import REJECTS as REJECTED
 from daemon.store.staging import REJECTS, Stage
 from daemon.store.store import Store
@@ -74,6 +77,23 @@ def take_over(
         stage.known = max(0, row["records_processed"] - stage.rows - stage.rejects)
         stage.finish()
         return store.commit(delivery, stage, dialect, 0.0, least_share=0.0)
+
+
+def take_over_removed_days(store: Store, source: Snapshot) -> None:
+    """Says to a replay which days' rows were removed, and when: what came late for them changed less."""
+    found = [dict(row) for row in source.connection.execute(select(REMOVED_DAYS)).mappings()]
+    if found:
+        store.change(lambda connection: connection.execute(insert(REMOVED_DAYS), found).rowcount)
+
+
+def take_over_counts(store: Store, source: Snapshot, deliveries: Sequence[int]) -> None:
+    """Lets the replay's ledger say of some deliveries what the database's says: nobody can count their rows any more."""
+    names = ("status", "records_processed", "records_successful", "records_failed", "records_duplicate")
+    for delivery_id in deliveries:
+        its = select(*(DELIVERIES.c[name] for name in names)).where(DELIVERIES.c.id == delivery_id)
+        said = dict(source.connection.execute(its).mappings().one())
+        change = update(DELIVERIES).where(DELIVERIES.c.id == delivery_id).values(said)
+        store.change(lambda connection, change=change: connection.execute(change).rowcount)  # type: ignore[misc]
 
 
 def forget_rejects(store: Store, source: Snapshot, deliveries: Sequence[int]) -> None:

@@ -126,7 +126,7 @@ def _olds(horizons: Horizons) -> Iterator[_Old]:
         # a late file of the oldest days that stay is judged by the days before them
         yield _Old(QUALITY_DAYS, _D.day < horizons.metrics - timedelta(HISTORY), _D.day, _FEW)
     if horizons.rejects is not None:
-        yield _Old(REJECTS, _old_rejects(horizons.rejects), _R.id, before=_say_removed, mine=_alone)
+        yield _Old(REJECTS, _old_rejects(horizons.rejects), _R.id, before=_say_removed, mine=alone)
     if horizons.alerts is not None:
         yield _Old(ALERTS, _old_alerts(horizons.alerts), _A.id, _FEW, _remove_notices, alerts.take_turns)
         yield _Old(LETTERS, _old_letters(horizons.alerts), _L.id, mine=alerts.take_turns)
@@ -185,7 +185,7 @@ def _old_letters(before: datetime) -> ColumnElement[bool]:
     return and_(_L.created_at < before, ~unsent, ~exists().where(_N.letter_id == _L.id))
 
 
-def _alone(connection: Connection) -> None:
+def alone(connection: Connection) -> None:
     """No delivery is loaded or taken out meanwhile; on SQLite only one transaction writes anyway."""
     if connection.dialect.name == "postgresql":
         manners_of(connection).begin(connection)
@@ -211,14 +211,14 @@ def filed_before(connection: Connection, moment: datetime, after: int) -> list[M
 
 def refiled(connection: Connection, was: str, now: str, sha256: str) -> int:
     """Notes that a file has another name now; how many deliveries have it. None, if it was taken out meanwhile."""
-    _alone(connection)
+    alone(connection)
     its = (_C.archive_path == was, _C.sha256 == sha256)
     return connection.execute(update(DELIVERIES).where(*its).values(archive_path=now)).rowcount
 
 
 def file_goes(connection: Connection, delivery_id: int, path: str) -> bool:
     """Notes that a delivery's file is removed; false if it was taken out, or moved, meanwhile."""
-    _alone(connection)
+    alone(connection)
     query = select(_C.archive_path).where(_C.id == delivery_id)
     if connection.execute(query).scalar() != path:
         return False

@@ -134,11 +134,13 @@ class Store:
         seconds: float,
         least_share: float = 0.5,
         thresholds: Thresholds = DEFAULTS,
+        *,
+        old_transactions: bool = False,
     ) -> Outcome:
         """The one transaction of a delivery (see ``commit.py``).
 
         Raises:
-            FileError: ``shrunk`` or ``too_slow``; nothing was changed.
+            FileError: ``shrunk``, ``rows_removed``, ``old_transactions`` or ``too_slow``; nothing was changed.
             OutcomeUnknown: the answer to COMMIT did not come.
         """
         watch = watched_of(stage.connection)
@@ -147,7 +149,15 @@ class Store:
                 stage.manners.begin(stage.connection)
             with watch.told():
                 watch.limit.doing = "its rows were loaded"
-                outcome = load(stage, delivery, dialect, seconds, least_share, thresholds)
+                outcome = load(
+                    stage,
+                    delivery,
+                    dialect,
+                    seconds,
+                    least_share,
+                    thresholds,
+                    old_transactions=old_transactions,
+                )
                 watch.lift()
             with translated(OutcomeUnknown):
                 stage.connection.commit()

@@ -1,21 +1,23 @@
 """Several small deliveries in one transaction: each keeps its own row of the ledger, and all are durable at once.
 
-They are new in every way: bytes, slot and keys that no delivery has had, and not a row to refuse. So nothing steps back, nothing
-is judged, and what is added up per key and day is added once for all of them.
+They are new in every way: bytes, slot and keys that no delivery has had, days whose rows are there, and not a row to refuse. So
+nothing steps back, nothing is judged, and what is added up per key and day is added once for all of them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from daemon.outcomes import Delivery, Dialect
-from daemon.store import alerts, ledger, quality
+from daemon.store import alerts, ledger, quality, removed_days
 from daemon.store.bulk import Manners
 from daemon.store.changes import Changes
 from handlers.feed import Feed
@@ -68,6 +70,9 @@ def load_together(
     )
     if not new:
         return []
+    new = new[: _first_late(connection, feed, new)]
+    if not new:
+        return []
     changes = Changes(connection, manners, feed)
     if feed.key:
         rows = pa.Table.from_batches([each.rows for each in new])
@@ -85,6 +90,17 @@ def load_together(
     alerts.on_new(connection, recorded, at)
     quality.accuracy_of_clean(connection, recorded, at, thresholds)
     return recorded
+
+
+def _first_late(connection: Connection, feed: Feed, some: Sequence[Clean]) -> int:
+    """Which is the first with a row of a day whose rows were removed (``removed_days``); how many there are, if none has."""
+    if not removed_days.are_there(connection, feed.name):
+        return len(some)
+    for place, each in enumerate(some):
+        days = pc.unique(pc.utf8_slice_codeunits(each.rows["date"], 0, 10)).to_pylist()
+        if removed_days.any_of(connection, feed.name, [date.fromisoformat(day) for day in days]):
+            return place
+    return len(some)
 
 
 def _of(some: Sequence[Clean]) -> NDArray[np.int64]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
+from daemon.store import removed_days
 from daemon.store.schema import LINE_BITS
-from handlers.feed import Feed, Totals
+from handlers.feed import Additive, Feed, Totals
 
 _MOST_RANGES = 50  # of deliveries; a day of more files is not looked through
 _GAP = 3  # delivery numbers between two files of a day, which other feeds may have
@@ -31,6 +32,8 @@ def most_rows(
         of: column and value of the place or channel; empty: all.
         most: so many at most.
     """
+    if removed_days.any_of(connection, feed.name, list(days)):
+        return _most_rows_added_up(connection, feed, days, of, most)
     ranges = _ranges(sorted(deliveries))
     if not ranges or len(ranges) > _MOST_RANGES:
         return []
@@ -45,6 +48,25 @@ def most_rows(
         dict(of),
     )
     return [str(row[0]) for row in rows]
+
+
+def _most_rows_added_up(
+    connection: Connection, feed: Feed, days: Sequence[date], of: Mapping[str, str], most: int
+) -> list[str]:
+    """The same by the aggregate, where the rows are kept no more: each known product is looked up."""
+    if feed.daily is None:
+        return []
+    rows = feed.daily.totals.rows or ("rows" if isinstance(feed.daily, Additive) else "1")
+    where = "".join(f" AND d.{name} = :{name}" for name in of)
+    found = connection.execute(
+        text(
+            f"SELECT d.product_id FROM products p CROSS JOIN {feed.daily.table} d WHERE d.product_id = p.product_id"
+            f" AND d.day IN :days{where} GROUP BY d.product_id"
+            f" ORDER BY SUM({rows}) DESC, d.product_id LIMIT {most}"
+        ).bindparams(bindparam("days", expanding=True)),
+        {"days": [day.isoformat() if connection.dialect.name == "sqlite" else day for day in days], **of},
+    )
+    return [str(row[0]) for row in found]
 
 
 def daily(

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from daemon.store import alerts, ledger, quality
+from daemon.store import alerts, ledger, quality, removed_days
 from daemon.store.bulk import Manners
 from daemon.store.changes import Changes
 from handlers import feed_named
@@ -45,7 +45,7 @@ def unload(connection: Connection, manners: Manners, delivery_id: int, at: datet
         why: kept in the ledger.
 
     Raises:
-        CannotUnload: nothing of it is loaded, or a later delivery builds on it.
+        CannotUnload: nothing of it is loaded, a later delivery builds on it, or rows are gone that it takes to subtract it.
     """
     row = _loaded(connection, delivery_id)
     changes = Changes(connection, manners, feed_named(row["file_type"]))
@@ -62,6 +62,10 @@ def _unload_whole(changes: Changes, row: Mapping[str, Any]) -> Done:
     delivery_id, connection = row["id"], changes.connection
     fixes = ledger.fixes_of(connection, delivery_id)
     back = ledger.reinstated(connection, delivery_id, row["superseded_by"])
+    for older in back:
+        _must_have_its_rows(
+            connection, older, f"delivery {delivery_id} has replaced it, and it would count again"
+        )
     for each in (delivery_id, *fixes):
         changes.retract(each)
     for older in back:
@@ -103,7 +107,20 @@ def _loaded(connection: Connection, delivery_id: int) -> Mapping[str, Any]:
             " or run `stockgrip drain`, then try again"
         )
     _must_be_the_end(connection, delivery_id)
+    _must_have_its_rows(
+        connection, row["fixes"] or delivery_id, "what they added cannot be taken off any more"
+    )
     return row
+
+
+def _must_have_its_rows(connection: Connection, delivery_id: int, why: str) -> None:
+    row = ledger.row_of(connection, delivery_id) or {}
+    gone = removed_days.removed_at(row)
+    if gone is not None:
+        raise CannotUnload(
+            f"rows of delivery {delivery_id} ({row['file_name']}) were removed on {gone} (retention.data_days): {why}."
+            " A backup from before that day has them; docs/retention.md says what can be done"
+        )
 
 
 def _must_be_the_end(connection: Connection, delivery_id: int) -> None:

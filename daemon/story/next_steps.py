@@ -24,11 +24,17 @@ _AS_IT_IS = (
 # the file itself cannot be used any more: the sender is to be asked
 _NO_WAY_BACK = (
     FileReason.STALE_REJECTS,
+    FileReason.ROWS_REMOVED,
     FileReason.NOT_REGULAR,
     FileReason.EMPTY,
     FileReason.NUL_TAIL,
     FileReason.GZIP_CORRUPT,
 )
+# held for a person: what to look at, and what lets it in
+_LET_IN = {
+    FileReason.SHRUNK: ("See what it would take away:", "If the smaller file is right:"),
+    FileReason.OLD_TRANSACTIONS: ("See how many rows these are:", "If none of them was delivered before:"),
+}
 
 
 def step(text: str, command: str | None = None) -> Step:
@@ -156,9 +162,9 @@ def _refused(story: Mapping[str, Any], shown: Callable[[str], str]) -> list[Step
     path, inbox = shown(story["places"]["file"]), f"{shown('live_feeds')}/"
     # not mv: that leaves the reason file behind
     again, force = f"stockgrip retry {key}", f"stockgrip retry --force {key}"
-    if reason == FileReason.SHRUNK:
-        see = step("See what it would take away:", f"stockgrip check {path}")
-        return [see, step("If the smaller file is right:", force)]
+    if reason in _LET_IN:
+        look, let_in = _LET_IN[FileReason(reason)]
+        return [step(look, f"stockgrip check {path}"), step(let_in, force)]
     if reason == FileReason.TOO_MANY_REJECTS:
         return [
             step("See every reject:", f"stockgrip check --most 0 {path}"),

@@ -214,6 +214,8 @@ def _story(key: int, folders: Folders, store: Store, here: Path) -> dict[str, An
         "message": details.get("message"),
         "remedy": details.get("remedy") or _remedy(details.get("reason")),
         "rejects": groups,
+        "rows_set_aside": details.get(ledger.ROWS_SET_ASIDE, 0),
+        "rows_removed": details.get(ledger.ROWS_REMOVED),
         "rejects_removed": details.get(ledger.REJECTS_REMOVED),
         "file_removed": details.get(ledger.FILE_REMOVED),
         "rejects_open": sum(group["open"] for group in groups) if facts["rejects"] else 0,

@@ -138,6 +138,7 @@ class _Page:
         later += [(d["claimed"], [f"replaced by {_who(d)}"]) for d in story["superseded_by"]]
         later.append((story["forced"], ["stockgrip retry --force: let it in when it comes again"]))
         why = f' ("{story["unloaded_why"]}")' if story["unloaded_why"] else ""
+        later.append((story["rows_removed"], ["its rows of old days were removed (retention.data_days)"]))
         later.append((story["rejects_removed"], ["its rejected rows were removed (retention.rejects_days)"]))
         later.append((story["file_removed"], ["its file was removed (retention.files_days)"]))
         later.append((story["unloaded"], [f"unloaded{why}: its rows and rejects are out of the database"]))
@@ -303,6 +304,11 @@ def _outcome(story: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{rows['read']:,} rows read: {rows['loaded']:,} loaded, {rows['rejected']:,}{open_now} rejected,"
             f" {rows['duplicate']:,} duplicate{took}"
+        )
+    if story["rows_set_aside"]:
+        yield (
+            f"{story['rows_set_aside']:,} of them came too late: the figures of their days stay as they are, for the rows behind"
+            " those were removed (retention.data_days)"
         )
     if story["fixes"]:
         yield f"fixed {story['rejects_fixed_there']:,} rejects of delivery {story['fixes'][0]['delivery']}"

@@ -26,6 +26,7 @@ from daemon.store.derived import (
     METRICS,
     NOTICES,
     PRODUCT_FEATURES,
+    REMOVED_DAYS,
     SILENCES,
 )
 
@@ -87,6 +88,7 @@ def tell(site):
         silence = {"until": _AT + timedelta(1), "why": "stocktaking", "created_at": _AT}
         connection.execute(insert(SILENCES), [silence | {"rule": "refused_file"}])
         given = connection.execute(insert(ALERTS).returning(ALERTS.c.id), _alert("gone")).scalar_one()
+        connection.execute(insert(REMOVED_DAYS), [{"feed": "sales", "day": _AT.date(), "since": 1}])
         connection.execute(ALERTS.delete().where(ALERTS.c.id == given))
     load(
         store, "sales_data_20250611.csv", csv_bytes(SALES, SALES_ROWS)

@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -102,9 +102,12 @@ def site_at(data: Path, url: str) -> Iterator[Site]:
 class Sites:
     """Copies of one site for each kind of database, which takes its seconds to make and is made when it is asked for."""
 
-    def __init__(self, databases: Databases, folder: Path) -> None:
+    def __init__(
+        self, databases: Databases, folder: Path, filled: "Callable[[Site], None] | None" = None
+    ) -> None:
         self._databases = databases
         self._folder = folder
+        self._fill = filled or fill
         self._originals: dict[str, tuple[Path, str]] = {}
 
     @contextmanager
@@ -130,7 +133,7 @@ class Sites:
             url = self._databases.make(kind, folder)
             self._databases.keep(url)
             with site_at(folder / "data", url) as site:
-                fill(site)
+                self._fill(site)
             self._originals[kind] = folder / "data", url
         return self._originals[kind]
 

@@ -1,4 +1,4 @@
-"""The runs of the daily workflow, and what is told of each feed without a walk through the ledger."""
+"""The runs of the daily workflow, what is told of each feed without a walk through the ledger, and days whose rows went."""
 
 from alembic import op
 
@@ -26,6 +26,12 @@ _POSTGRESQL = """CREATE TABLE workflow_runs (
     steps JSON NOT NULL,
     CONSTRAINT pk_workflow_runs PRIMARY KEY (id)
 )"""
+_REMOVED_DAYS = """CREATE TABLE removed_days (
+    feed VARCHAR(32) NOT NULL,
+    day DATE NOT NULL,
+    since BIGINT NOT NULL,
+    CONSTRAINT pk_removed_days PRIMARY KEY (feed, day, since)
+)"""
 
 _INDEXES = (
     "CREATE INDEX ix_data_ingestion_log_feed ON data_ingestion_log (file_type, id, status)",
@@ -34,7 +40,8 @@ _INDEXES = (
 
 
 def upgrade() -> None:
-    """Makes the table and the indexes."""
+    """Makes the tables and the indexes."""
     is_sqlite = op.get_bind().dialect.name == "sqlite"
-    for statement in (_SQLITE if is_sqlite else _POSTGRESQL, *_INDEXES):
+    removed_days = f"{_REMOVED_DAYS}{' WITHOUT ROWID' if is_sqlite else ''}"
+    for statement in (_SQLITE if is_sqlite else _POSTGRESQL, *_INDEXES, removed_days):
         op.get_bind().exec_driver_sql(statement)
