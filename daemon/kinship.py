@@ -9,6 +9,7 @@ from daemon import source
 from daemon.logs import display_name
 from daemon.reading import Kin, Rules
 from daemon.store import Store
+from daemon.store.staging import SCRATCH_ABOVE
 from handlers.errors import FileError
 from handlers.fixes import first_rejects_name
 from handlers.reasons import FileReason
@@ -49,7 +50,7 @@ def kin_of(
     if first is not None:
         return Kin(fixes=first["id"], day=first["timestamp"].astimezone(rules.timezone).date())
     if where.slot is not None:
-        return Kin(alone=store.is_free(where.slot))
+        return Kin(alone=os.fstat(fd).st_size > SCRATCH_ABOVE and store.is_free(where.slot))
     upto = store.last_appended(where.feed)
     if where.compression:
         return Kin(looked_upto=upto)

@@ -108,7 +108,7 @@ class Kin:
         known_lines: so many physical lines are of that beginning.
         looked_upto: of a file without a slot, the latest delivery that it was compared with.
         day: of rejects, the day on which the file that they come from arrived.
-        alone: it has nothing to do with any: its slot is new.
+        alone: it is large, and has nothing to do with any: its slot is new.
     """
 
     fixes: int | None = None

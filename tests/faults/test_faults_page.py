@@ -6,7 +6,7 @@ from pathlib import Path
 from daemon.events import Event
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
-_ALSO = {"fuser", "unroutable", "too_large"}
+_ALSO = {"fuser", "unroutable", "too_large", "too_slow"}
 
 
 def test_each_event_that_the_page_names_is_one() -> None:
