@@ -9,12 +9,13 @@ timestamps are never compared with ours.
 import contextlib
 import math
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from pathlib import Path
 
 from daemon.events import Event
@@ -91,10 +92,13 @@ class Inbox:
     _renames: Renames = field(init=False)
     _expected: Expectations = field(init=False)
     _sftp_log: SftpLog | None = field(init=False)
+    _is_temporary: Callable[[str], object] = field(init=False)
 
     def __post_init__(self) -> None:
         log = self.settle.sftp_log
         self._sftp_log = SftpLog(log, self.folder.name) if log else None
+        patterns = map(translate, self.settle.temporary_names)
+        self._is_temporary = re.compile("|".join(patterns) or r"(?!)").match
         self._beside = Beside(self.folder, self.settle, self.clock)
         self._renames = Renames(self.folder)
         self._expected = self.expected or Expectations(Settings(settle=self.settle))
@@ -199,7 +203,7 @@ class Inbox:
         return None if due == math.inf else max(0.005, due - self.clock())
 
     def _look(self, name: str) -> None:
-        temporary = any(fnmatchcase(name, pattern) for pattern in self.settle.temporary_names)
+        temporary = self._is_temporary(name) is not None
         try:
             status = os.lstat(self.folder / name)
         except FileNotFoundError:

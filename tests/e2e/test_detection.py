@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.together import SMALL
 from e2e.harness import Place, Process, put, sales, until
 from e2e.host import need_root
 
@@ -157,8 +158,9 @@ def test_overwritten_after_it_was_complete(sqlite_place: Place) -> None:
     """It settled, but its turn comes only later: what lies there by then counts, and has to settle anew."""
     place, quiet = sqlite_place, 2.0
     first, second = "sales_data_20250301_1.csv", "sales_data_20250301_2.csv"
-    put(place.inbox, first, sales("FIRST"))
+    put(place.inbox, first, sales("FIRST", 3_000))  # too large to be taken together with another
     put(place.inbox, second, sales("SECOND", 10))
+    assert (place.inbox / first).stat().st_size > SMALL
     other = sqlite3.connect(place.url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     daemon = place.run(settle__quiet_seconds=quiet, database__busy_timeout_seconds="0.1", retry__attempts="1")

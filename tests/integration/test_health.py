@@ -374,9 +374,9 @@ def test_letters_that_wait(run: Run, database_url: str, store: Store) -> None:
     assert scrape("notices_waiting") == 1
     told = picture(made.health.settings)
     assert told["unsent"] == {"notices": 1, "letters": {"mail": 1}}
-    text = status_text(told)
-    assert "unsent    1 letter by mail; 1 piece of news waits for the next letter or the daily digest" in text
-    assert "daemon    ready (idle)" in text
+    text = " ".join(status_text(told).split())
+    assert "unsent 1 letter by mail; 1 piece of news waits for the next letter or the daily digest" in text
+    assert "daemon ready (idle)" in text
     told["daemon"] |= {"ready": False, "reasons": [{"reason": "paused", "message": "intake is paused"}]}
     assert "daemon    not ready: intake is paused" in status_text(told)
 
