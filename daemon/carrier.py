@@ -180,10 +180,9 @@ class Carrier:
         try:
             with self.patience.heart.busy(Phase.DELIVERING):
                 done = together.load_run(run, self.rules, self.store, seconds)
-        except OutcomeUnknown:
-            self._unsure.update(item.claim.id for item in run)
-            return []
         except Exception as error:  # noqa: BLE001  (whose fault it is, each file tells by itself)
+            if isinstance(error, OutcomeUnknown):
+                self._unsure.update(item.claim.id for item in run)
             emit(Event.STEP_RETRIED, step="together", attempt=1, wait_seconds=0.0, error=str(error)[:500])
             return []
         self._told.update(each.claim.id for each in done)

@@ -69,7 +69,7 @@ class Proxy:
         loading = False
         with contextlib.suppress(OSError):
             while data := client.recv(1 << 16):
-                loading = loading or b"INSERT INTO live_" in data
+                loading = loading or b"INSERT INTO live_" in data or b"COPY live_" in data
                 # psycopg sends COMMIT as a message of its own
                 if loading and b"COMMIT\0" in data:
                     loading = False

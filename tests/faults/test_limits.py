@@ -87,11 +87,12 @@ def test_memory_of_the_unit_is_used_up(trial: Trial) -> None:
         trial.place.run(wrap=join)
         trial.send(FIRST)
         trial.place.wait_loaded(FIRST)
+        resident = _status(trial.daemon, "VmRSS")
         trial.send(SECOND, rows=400_000)
         trial.daemon.wait_said("delivery_claimed", file=SECOND)
         with (group / "memory.force_empty").open("w") as empty:
             empty.write("0")
-        limit.write_text(str(_status(trial.daemon, "VmRSS") * 1024 + (4 << 20)))
+        limit.write_text(str(resident * 1024 + (4 << 20)))
         keeper = Keeper(trial, start)
         keeper.until(lambda: -signal.SIGKILL in keeper.statuses, 60, "killed")
         limit.write_text("-1")
