@@ -125,7 +125,7 @@ def to_server(port: int, **more: Any) -> dict[str, Any]:
         "sender": "s@example.org",
         "to": ("a@example.org",),
     }
-    return {**known, "timeout_seconds": 0.3, "deadline_seconds": 0.6, **more}
+    return {**known, "timeout_seconds": 1.0, "deadline_seconds": 2.0, **more}
 
 
 def said(logs: list[Any], event: str) -> list[Any]:
@@ -283,7 +283,7 @@ def test_when_one_letter_gets_through_those_that_wait_long_go_out_too(office: Ma
 @pytest.mark.parametrize(("drip", "why"), [(b"", "does not answer in time"), (b"2", "took too long")])
 def test_a_silent_or_dripping_server_is_cut(here: Make, drip: bytes, why: str) -> None:
     with stalling_server(drip) as (port, _), capture_logs() as logs:
-        at = here(port)
+        at = here(port, {"timeout_seconds": 0.3, "deadline_seconds": 0.6})
         at.news()
         begun = time.monotonic()
         at.round()
