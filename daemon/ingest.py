@@ -29,6 +29,7 @@ from daemon.store import Store
 from daemon.store.staging import SCRATCH_ABOVE
 from daemon.timing import timed, took
 from handlers.errors import FileError
+from handlers.feed import Feed
 from handlers.fixes import fixing, rejects_name
 from handlers.manifest import check_bytes, check_rows, tally_for
 from handlers.reasons import FileReason
@@ -139,8 +140,7 @@ def settle(
                     raise StillWritten
                 check_rows(manifests, reading.tally)
                 dialect = reading.dialect or Dialect("", "")
-                if dialect.unknown:
-                    emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(dialect.unknown[:50]))
+                say_drift(feed, dialect)
                 seconds = time.monotonic() - begun
                 took("read", begun)
                 with timed("commit"):
@@ -213,6 +213,12 @@ def _opened(path: Path, limits: source.Limits) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def say_drift(feed: Feed, dialect: Dialect) -> None:
+    """Says in the log which columns of a file its feed does not know, if there are any."""
+    if dialect.unknown:
+        emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(dialect.unknown[:50]))
 
 
 def tell(outcome: Outcome, row: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from daemon.events import Event
 from daemon.faults import world
 from daemon.files import Folders, rename, sync_folder
 from daemon.inbox import has_writer
-from daemon.ingest import tell
+from daemon.ingest import say_drift, tell
 from daemon.logs import bound, display_name, emit
 from daemon.outbox import acknowledge
 from daemon.outcomes import Counts, Delivery, Dialect, Loaded
@@ -35,7 +35,7 @@ from handlers.columns import Context
 from handlers.errors import FileError
 from handlers.feed import Feed
 from handlers.fixes import FIXED_LINE, first_rejects_name
-from handlers.route import route
+from handlers.route import Route, route
 from handlers.together import Page, check_together, page_of
 
 SMALL = 128 << 10  # bytes: some 2 000 rows; a larger one gains nothing
@@ -50,13 +50,18 @@ class Item:
 
     Attributes:
         claim: the file.
-        feed: the name of its feed; "" if its name has no owner.
+        where: where its name says that it belongs; None if it has no owner.
         clean: what is to be loaded; None: it is to be ingested alone.
     """
 
     claim: Claim
-    feed: str
+    where: Route | None
     clean: Clean | None = None
+
+    @property
+    def feed(self) -> str:
+        """The name of its feed; "" if its name has no owner."""
+        return self.where.feed if self.where else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,7 @@ def read_together(some: Sequence[Claim], rules: Rules) -> list[Item]:
         An item for each, ordered by feed and then as they came: between feeds the order does not matter.
     """
     arrived = datetime.now(UTC)
-    feeds = [_feed_of(claim, rules) for claim in some]
-    items = [Item(claim, feed) for claim, feed in zip(some, feeds, strict=True)]
+    items = [Item(claim, _route_of(claim, rules)) for claim in some]
     read = {n: its for n, item in enumerate(items) if (its := _read(item, rules, arrived)) is not None}
     shapes: dict[tuple[str, bytes], list[int]] = {}
     for n, each in read.items():
@@ -139,9 +143,8 @@ def load_run(run: Sequence[Item], rules: Rules, store: Store, seconds: float) ->
     """
     feed, some = rules.feeds[run[0].feed], [item.clean for item in run if item.clean is not None]
     for item, clean in zip(run, some, strict=True):
-        if clean.dialect.unknown:
-            with bound(delivery=item.claim.id, file=item.claim.name):
-                emit(Event.SCHEMA_DRIFTED, feed=feed.name, columns=list(clean.dialect.unknown[:50]))
+        with bound(delivery=item.claim.id, file=item.claim.name):
+            say_drift(feed, clean.dialect)
     begun = time.monotonic()
     with world():
         limit = TimeLimit(min(_LONGEST, rules.limits.time.seconds)).started()
@@ -180,19 +183,19 @@ def file_run(done: Sequence[Done], rules: Rules, store: Store, folders: Folders)
         acknowledge(each.outcome.delivery_id, store, folders, rules.outbox)
 
 
-def _feed_of(claim: Claim, rules: Rules) -> str:
+def _route_of(claim: Claim, rules: Rules) -> Route | None:
     try:
-        return route(claim.name, rules.patterns).feed
+        return route(claim.name, rules.patterns)
     except FileError:
-        return ""
+        return None
 
 
 def _read(item: Item, rules: Rules, arrived: datetime) -> _Read | None:
     """A file that is plain as far as can be seen without judging its rows."""
-    claim = item.claim
-    if item.feed == "" or first_rejects_name(claim.name) is not None or claims.companions(claim):
+    claim, where = item.claim, item.where
+    if where is None or first_rejects_name(claim.name) is not None or claims.companions(claim):
         return None
-    where, feed = route(claim.name, rules.patterns), rules.feeds[item.feed]
+    feed = rules.feeds[where.feed]
     if where.slot is None or where.compression or feed.dated_by_name or feed.daily is None:
         return None
     data = _bytes_of(claim)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import partial
 
-from daemon.store import Store, raw_rows
+from daemon.store import Store, ledger, raw_rows
 from daemon.store.raw_rows import Day, Old
 from handlers.feed import Feed
 
@@ -21,7 +21,7 @@ def count(store: Store, before: date, now: datetime, rows: dict[str, int]) -> No
         now: aware.
         rows: is counted up.
     """
-    for day in _days(store, before, now, store.ask(raw_rows.newest_delivery)):
+    for day in _days(store, before, now, store.ask(ledger.last)):
         _add(rows, day.rows)
 
 

@@ -81,15 +81,10 @@ class Some:
     until: date
 
 
-def newest_delivery(connection: Connection) -> int:
-    """The number of the last delivery."""
-    return int(connection.execute(select(func.max(_C.id))).scalar() or 0)
-
-
 def last_delivery(connection: Connection) -> int:
-    """The same in a writing transaction: none with a lower number is still under way."""
+    """The latest delivery, in a writing transaction: none with a lower number is still under way."""
     retention.alone(connection)
-    return newest_delivery(connection)
+    return ledger.last(connection)
 
 
 def look(connection: Connection, feed: Feed, old: Old, first: date) -> Some | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from e2e.harness import Place, put, until
 from e2e.test_clock import LIBRARIES
-from support.mail import Mailbox, free_port, mail_server, stalling_server
+from support.http import free_port
+from support.mail import Mailbox, mail_server, stalling_server
 
 from faults.trial import Trial, names_of
 

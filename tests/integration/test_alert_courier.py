@@ -21,7 +21,8 @@ import pytest
 import trustme
 from conftest import Databases, make_settings, serving
 from structlog.testing import capture_logs
-from support.mail import HOST, free_port, mail_server, stalling_server
+from support.http import free_port
+from support.mail import HOST, mail_server, stalling_server
 from support.process import command, environment
 
 from daemon.alert_settings import MailSettings

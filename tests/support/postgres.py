@@ -4,7 +4,6 @@ import itertools
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from support.http import free_port
 
 INSTALL = "apt-get install --no-install-recommends postgresql"
 REQUIRED = os.environ.get("SGTEST_REQUIRE_POSTGRES") == "1"
@@ -39,13 +40,6 @@ def find_binaries() -> Path:
     if found is None:
         raise NoServerError(f"no PostgreSQL server is installed; run: {INSTALL}")
     return Path(found).resolve().parent
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
