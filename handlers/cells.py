@@ -24,6 +24,8 @@ from handlers.reasons import FileReason
 
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
 csv.field_size_limit(2**31 - 1)  # a cell of any length is read; columns have limits of their own
+# in the main thread pyarrow takes SIGTERM and SIGINT away from the program and ends the reading with an error
+pa.enable_signal_handlers(False)
 
 
 @dataclass(frozen=True, slots=True)

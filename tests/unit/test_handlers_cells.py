@@ -4,7 +4,10 @@
 
 import csv
 import io
+import os
 import random
+import signal
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -202,3 +205,24 @@ def test_an_endless_line_is_refused_within_bounded_memory(start, reason):
     assert caught.value.reason is reason
     assert "line 3" in caught.value.message
     assert given_out <= 18 << 20
+
+
+def test_a_signal_to_end_is_the_programs_to_answer():
+    """It comes while a block is being split, as a service's stop does, and the block is split all the same."""
+    block, came = ROW * 40_000, []
+    before = signal.signal(signal.SIGTERM, lambda *_: came.append(1))
+    ended = threading.Event()
+
+    def send():
+        while not ended.wait(0.001):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        assert all(len(split(block, 2, HEADER).lines) == 40_000 for _ in range(20))
+    finally:
+        ended.set()
+        sender.join()
+        signal.signal(signal.SIGTERM, before)
+    assert came
