@@ -20,6 +20,9 @@ _ISO = (
     r"(?:[T ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?"
     r"(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
 )
+_USUAL_BYTES = len("YYYY-MM-DDTHH:MM:SS")
+_MARKS = np.frombuffer(b"--::", np.uint8)
+_DIGITS = [k for k, letter in enumerate("YYYY-MM-DDTHH:MM:SS") if letter in "YMDHS"]
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND  # zones change their offset on whole minutes, some of them on odd ones
 
@@ -46,6 +49,52 @@ def parse(cells: pa.Array, timezone: ZoneInfo) -> Times:
         cells: strings, shape (n,).
         timezone: texts with an offset or Z are converted to it; those without are in it already.
     """
+    usual = np.asarray(pc.equal(pc.binary_length(cells), _USUAL_BYTES))
+    if not usual.any():
+        return _parse_any(cells, timezone)
+    if usual.all():
+        return _parse_usual(cells)
+    first, second = np.flatnonzero(usual), np.flatnonzero(~usual)
+    parts = _parse_usual(cells.take(pa.array(first))), _parse_any(cells.take(pa.array(second)), timezone)
+    place = np.argsort(np.concatenate((first, second)))
+    return Times(
+        np.concatenate([part.micros for part in parts])[place],
+        np.concatenate([part.ok for part in parts])[place],
+        pa.concat_arrays([part.text for part in parts]).take(pa.array(place)),
+    )
+
+
+def _parse_usual(cells: pa.Array) -> Times:
+    """Texts that have the length of a date and a time of whole seconds without an offset: no other form has it.
+
+    A million of them take a sixth of the time of the regular expression.
+    """
+    offsets, data = cells.buffers()[1:]
+    first = np.frombuffer(offsets, np.int32)[cells.offset]
+    size = len(cells) * _USUAL_BYTES
+    letters = np.frombuffer(data, np.uint8)[first : first + size].reshape(-1, _USUAL_BYTES)
+    digit = letters - np.uint8(ord("0"))
+    marks = (letters[:, (4, 7, 13, 16)] == _MARKS).all(axis=1)
+    ok = (
+        marks
+        & ((letters[:, 10] == ord("T")) | (letters[:, 10] == ord(" ")))
+        & (digit[:, _DIGITS] < 10).all(axis=1)  # noqa: PLR2004
+    )
+    days, day_ok = _days(digit[:, :10].astype(np.int64))
+    seconds, clock_ok = _seconds(*(digit[:, k].astype(np.int64) * 10 + digit[:, k + 1] for k in (11, 14, 17)))
+    ok = ok & day_ok & clock_ok
+    text = letters.copy()
+    text[:, 10] = ord(" ")
+    new_offsets = np.arange(len(cells) + 1, dtype=np.int32) * np.int32(_USUAL_BYTES)
+    return Times(
+        np.where(ok, (days * 86_400 + seconds) * _SECOND, 0),
+        ok,
+        pa.StringArray.from_buffers(len(cells), pa.py_buffer(new_offsets), pa.py_buffer(text)),
+    )
+
+
+def _parse_any(cells: pa.Array, timezone: ZoneInfo) -> Times:
+    """Texts of every form."""
     parts = pc.extract_regex(cells, _ISO)
     day, clock, fraction, zone = (
         pc.struct_field(parts, name) for name in ("day", "time", "fraction", "zone")
@@ -102,7 +151,12 @@ def _clock(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Seconds of the day from HH:MM:SS, and which exist; no time at all is midnight."""
     digit = _digits(texts, 8)
     has = np.asarray(pc.greater(pc.fill_null(pc.binary_length(texts), 0), 0))
-    hour, minute, second = (np.where(has, digit[:, k] * 10 + digit[:, k + 1], 0) for k in (0, 3, 6))
+    return _seconds(*(np.where(has, digit[:, k] * 10 + digit[:, k + 1], 0) for k in (0, 3, 6)))
+
+
+def _seconds(
+    hour: NDArray[np.int64], minute: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return hour * 3600 + minute * 60 + second, (hour < 24) & (minute < 60) & (second < 60)  # noqa: PLR2004
 
 

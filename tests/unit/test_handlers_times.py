@@ -206,3 +206,28 @@ def test_messages_say_what_is_allowed():
 def test_canonical_texts_sort_as_the_times_do(moments):
     texts = column(*(m.isoformat() for m in moments), now=datetime(2030, 1, 1))
     assert [m for _, m in sorted(zip(texts, moments, strict=True))] == sorted(moments)
+
+
+USUAL = st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)).map(lambda t: t.isoformat()[:19])
+SPOILT = st.builds(
+    lambda text, at, letter: text[:at] + letter + text[at + 1 :],
+    USUAL,
+    st.integers(0, 18),
+    st.sampled_from("0129-: TtZ./٣é\n\0"),
+)
+OTHER = st.one_of(
+    USUAL.map(lambda text: text[:10]), USUAL.map(lambda text: text + "+02:00"), st.text(max_size=20)
+)
+
+
+@given(st.lists(st.one_of(USUAL, SPOILT, OTHER), max_size=12), st.integers(0, 5))
+def test_texts_of_the_usual_length_are_read_as_by_the_regular_expression(texts, skipped):
+    cells = pa.array(texts, pa.string())[skipped:]
+    zone = ZoneInfo("Europe/Paris")
+    found, wanted = times.parse(cells, zone), times._parse_any(cells, zone)
+    assert found.ok.tolist() == wanted.ok.tolist()
+    assert found.micros.tolist() == wanted.micros.tolist()
+    assert (
+        found.text.filter(pa.array(found.ok)).to_pylist()
+        == wanted.text.filter(pa.array(wanted.ok)).to_pylist()
+    )
