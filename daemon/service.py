@@ -4,7 +4,7 @@ The carrier (``carrier.py``) brings each file to its end; the patience (``patien
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -193,15 +193,14 @@ class Service:
         last_scan = time.monotonic()
         offset = time.time() - time.monotonic()
         while not self.stop.is_set() and not self.reload_wanted:
-            for _name in self.carrier.deliver_all(self.inbox.ready(), patient=True, enough=self.stop.is_set):
+            for _name in self.carrier.deliver_all(self._ready(), patient=True, enough=self.stop.is_set):
                 pass
             look_at = time.monotonic() + self._until_look(watcher, last_scan)
             self._follow_up(look_at)
             self._note(watcher)
             self.heart.wait(self.wake, min(look_at - time.monotonic(), self.after.next_try()), Phase.IDLE)
             self.wake.clear()
-            self.inbox.look(watcher.hints(), watcher.renamed())
-            self.inbox.look(list(self.inbox.waiting))
+            self._look(watcher)
             offset = _notice_clock(offset)
             missed = watcher.tend()  # before the scan: what comes after it is seen by the new watch
             overdue = time.monotonic() - last_scan >= watcher.scan_seconds
@@ -294,6 +293,20 @@ class Service:
         return f"{doing}; {len(self.inbox.waiting)} waiting; since the start {done}"
 
     # ---- the inbox
+
+    def _ready(self) -> Iterator[str]:
+        try:
+            yield from self.inbox.ready()
+        except OSError:
+            self.scan_wanted = True
+
+    def _look(self, watcher: Watcher) -> None:
+        """Looks at what came and what waits. Where the folder cannot be looked into, the scan says so and waits."""
+        try:
+            self.inbox.look(watcher.hints(), watcher.renamed())
+            self.inbox.look(list(self.inbox.waiting))
+        except OSError:
+            self.scan_wanted = True
 
     def _scan(self) -> None:
         """A full look. A missing folder is made again, as it was; one that is mounted elsewhere is waited for."""

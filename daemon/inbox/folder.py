@@ -130,6 +130,9 @@ class Inbox:
         Args:
             names: of the files.
             renamed: those that the kernel said came under their name by a rename, and were not written since.
+
+        Raises:
+            OSError: the folder cannot be looked into.
         """
         for name in names:
             self._look(name)
@@ -145,7 +148,10 @@ class Inbox:
         Between ``ready`` and its turn other files may have taken minutes.
         """
         seen = self._seen.get(name)
-        self._look(name)
+        try:
+            self._look(name)
+        except OSError:  # the next look at the folder says what is wrong
+            return False
         return seen is not None and self._seen.get(name) is seen
 
     def arrival(self, name: str) -> Arrival:
