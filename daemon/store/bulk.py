@@ -34,6 +34,10 @@ class Manners(ABC):
         """Ends staging and begins the delivery's transaction, as the only one that loads."""
 
     @abstractmethod
+    def begin_direct(self, connection: Connection) -> int:
+        """Begins the delivery's transaction before all of its file is read, and gives the number that it will have."""
+
+    @abstractmethod
     def take_turns(self, connection: Connection) -> None:
         """Makes a transaction the only one that does what follows the deliveries."""
 
@@ -73,6 +77,16 @@ class Sqlite(Manners):
         connection.commit()
         connection.execution_options(begin="IMMEDIATE")
         connection.begin()
+
+    def begin_direct(self, connection: Connection) -> int:
+        """Nobody else writes from here on."""
+        connection.commit()
+        connection.execution_options(begin="DEFERRED")
+        connection.begin()
+        # to write nothing takes the lock; BEGIN IMMEDIATE would also begin to read the scratch files, which are not whole yet
+        connection.exec_driver_sql("DELETE FROM data_ingestion_log WHERE false")
+        last = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'data_ingestion_log'"
+        return int(connection.exec_driver_sql(last).scalar_one()) + 1
 
     def take_turns(self, connection: Connection) -> None:
         """Nothing: only one connection can write."""
@@ -116,6 +130,11 @@ class Postgresql(Manners):
     def begin(self, connection: Connection) -> None:
         """The transaction goes on, for its end empties the stage. Two daemons on one database take turns, so that neither sees half of the other's delivery."""
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOADING})")
+
+    def begin_direct(self, connection: Connection) -> int:
+        """Others may load meanwhile: whether the file is still new is asked for in ``begin``'s turn."""
+        ids = "SELECT nextval(pg_get_serial_sequence('data_ingestion_log', 'id'))"
+        return int(connection.exec_driver_sql(ids).scalar_one())
 
     def take_turns(self, connection: Connection) -> None:
         """See ``Manners``."""

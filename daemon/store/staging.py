@@ -1,9 +1,11 @@
 """Where the rows of a delivery wait until their file is judged: temporary tables of one connection.
 
-They hold no lock on anything that others read or write. A small file goes in row by row; a large one on SQLite goes
-through Arrow's own driver into a scratch file, which is then attached: no Python object per row.
+They hold no lock on anything that others read or write. A small file goes in row by row; a large one on SQLite through
+scratch files (see ``scratch.py``). The rows of a large file that has nothing to do with any other need not wait: they go
+straight into the feed's table, in the delivery's transaction.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, CursorResult
 
-from daemon.errors import TransientError
 from daemon.store.bulk import Manners
 from daemon.store.schema import LINE_BITS
+from daemon.store.scratch import MOST, Scratch
+from daemon.store.watched import watched_of
 from handlers import columns
 from handlers.check import Reject
 from handlers.errors import FileError
@@ -59,7 +62,7 @@ class Stage:
         rows: how many rows are staged.
         rejects: how many rejects are.
         known: how many rows of the file were left out, because an earlier delivery has them.
-        direct: the delivery under which rows go straight into the feed's table, to be seen with its commit; None: they are staged.
+        direct: the delivery under which rows are in the feed's table already, to be seen with its commit; None: all are staged.
     """
 
     def __init__(self, connection: Connection, manners: Manners, feed: Feed, scratch: Path | None) -> None:
@@ -75,7 +78,9 @@ class Stage:
         self.direct: int | None = None
         self._sums: list[pa.Table] = []
         self._hours: list[pa.Table] = []
-        self._scratch = scratch
+        self._path = scratch
+        self._scratch: Scratch | None = None
+        self._goes_direct = False  # on SQLite, by scratch files
         self._columns = {"line": "BIGINT"}
         self._columns |= {column.name: sql_kind(column.kind) for column in feed.columns}
         if feed.repeats == "number":
@@ -83,21 +88,31 @@ class Stage:
         self._run(manners.temporary(REJECTS, _REJECT_COLUMNS))
         self._run(f"DELETE FROM {REJECTS}")
         if scratch is None:
-            self._run(manners.temporary(self.table, self._columns))
-            self._run(f"DELETE FROM {self.table}")
-            self._writer: _Scratch | None = None
+            self._make_table()
         else:
             self._run(f"DROP TABLE IF EXISTS temp.{self.table}")
-            self._writer = _Scratch(scratch, self.table, manners.temporary(self.table, self._columns))
 
-    def go_direct(self) -> None:
-        """Lets rows go straight into the feed's table: PostgreSQL writes each once then, and takes half the time.
+    def go_direct(self, blocks: float) -> None:
+        """Lets rows go straight into the feed's table: each is written once then (on SQLite, while others are still read).
 
-        Only for rows without a key, of a slot that nothing fills. SQLite would hold its one write lock while it reads the file.
+        Only for rows without a key, of a slot that nothing fills.
+
+        Args:
+            blocks: how many batches will come, more or less.
         """
-        if self.manners.name == "postgresql" and self._takes_keyless:
-            ids = "SELECT nextval(pg_get_serial_sequence('data_ingestion_log', 'id'))"
-            self.direct = int(self._run(ids).scalar_one())
+        if not self._takes_keyless:
+            return
+        if self.manners.name == "postgresql":
+            self.direct = self.manners.begin_direct(self.connection)
+        elif self._path is not None:
+            self._goes_direct = True
+            self._make_table()  # empty
+            self._scratch = self._make_scratch(self._path, MOST, blocks // MOST + 1)
+
+    def begin(self) -> None:
+        """Begins the delivery's transaction, as the only one that loads."""
+        if not (self._goes_direct and self.direct):
+            self.manners.begin(self.connection)
 
     @property
     def _takes_keyless(self) -> bool:
@@ -113,8 +128,12 @@ class Stage:
             self._hours.append(self.feed.daily.clock(rows))
             if sum(t.num_rows for t in self._sums) > _MERGE_ABOVE and len(self._sums) > 1:
                 self._sums = [self._merged(self.feed.daily)]
-        if self._writer is not None:
-            self._writer.append(rows)
+        if self._path is not None:
+            if self._scratch is None:
+                self._scratch = self._make_scratch(self._path)
+            self._scratch.append(rows)
+            if self._goes_direct and (self.direct or self._scratch.is_well_ahead):
+                self._take_whole(self._scratch, 1)
         elif self.direct is not None:
             ids = np.asarray(rows["line"]) + (self.direct << LINE_BITS)
             self.manners.insert(self.connection, self.feed.table, rows.set_column(0, "id", pa.array(ids)))
@@ -140,29 +159,20 @@ class Stage:
 
     def finish(self) -> None:
         """Call once all rows are in: from now on SQL can read them."""
-        if self._writer is not None:
-            self._writer.close()
-            # SQLite cannot attach within a transaction
-            self.connection.commit()
-            cursor = self.connection.connection.cursor()
-            cursor.execute("ATTACH DATABASE ? AS scratch", (str(self._scratch),))
-            for pragma in ("journal_mode=OFF", "synchronous=OFF"):  # it is thrown away in any case
-                cursor.execute(f"PRAGMA scratch.{pragma}")
-            self._writer = None
+        if self._path is None:
+            return
+        if self._scratch is None:
+            self._scratch = self._make_scratch(self._path)
+        self._scratch.finish()
+        if self._goes_direct and self.rows:
+            self._take_whole(self._scratch)
 
     def discard(self) -> None:
-        """Takes the scratch file away."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        if self._scratch is None:
-            return
-        self.connection.rollback()
-        if not self.connection.invalidated:
-            cursor = self.connection.connection.cursor()
-            if any(row[1] == "scratch" for row in cursor.execute("PRAGMA database_list").fetchall()):
-                cursor.execute("DETACH DATABASE scratch")
-        self._scratch.unlink(missing_ok=True)
+        """Takes the scratch files away."""
+        if self._scratch is not None:
+            self.connection.rollback()
+            self._scratch.close()
+            self._scratch = None
 
     def repeated_lines(self) -> list[int]:
         """The lines of rows whose key comes again further down; they are taken out."""
@@ -229,6 +239,26 @@ class Stage:
         )
         return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
 
+    def _take_whole(self, scratch: Scratch, most: int = MOST) -> None:
+        """Rows of scratch files into the feed's table, in the delivery's transaction."""
+        if self.direct is None:
+            with watched_of(self.connection).limit.waiting():
+                self.direct = self.manners.begin_direct(self.connection)
+        columns = ", ".join(name for name in self._columns if name != "line")
+        for table in scratch.whole(most):
+            self._run(
+                f"INSERT INTO {self.feed.table} (id, {columns})"
+                f" SELECT {self.direct << LINE_BITS} + line, {columns} FROM {table}"
+            )
+
+    def _make_table(self) -> None:
+        self._run(self.manners.temporary(self.table, self._columns))
+        self._run(f"DELETE FROM {self.table}")
+
+    def _make_scratch(self, path: Path, parts: int = 1, batches: float = math.inf) -> Scratch:
+        create = self.manners.temporary("{}", self._columns).replace("TEMPORARY ", "")
+        return Scratch(self.connection, path, self.table, create, parts, batches)
+
     def _merged(self, daily: Additive) -> pa.Table:
         parts = pa.concat_tables(self._sums)
         for name in daily.measures:
@@ -238,45 +268,6 @@ class Stage:
 
     def _run(self, sql: str) -> CursorResult[*tuple[Any, ...]]:
         return self.connection.exec_driver_sql(sql)
-
-
-class _Scratch:
-    """A SQLite file that only Arrow's driver has open, until it is closed.
-
-    That driver carries its own copy of SQLite. Two copies must never have one file open in a process (closing it in
-    one drops the locks of the other), which is why rows go through a file of their own and not straight into the
-    database.
-    """
-
-    def __init__(self, path: Path, table: str, create: str) -> None:
-        from adbc_driver_sqlite import dbapi  # noqa: PLC0415  (only large files need it)
-
-        path.unlink(missing_ok=True)
-        self._path = path
-        self._table = table
-        self._connection = dbapi.connect(str(path), autocommit=True)
-        self._cursor = self._connection.cursor()
-        for statement in (
-            "PRAGMA journal_mode=OFF",
-            "PRAGMA synchronous=OFF",
-            create.replace("TEMPORARY ", ""),
-        ):
-            self._cursor.execute(statement)
-            self._cursor.fetchall()
-
-    def append(self, rows: pa.RecordBatch) -> None:
-        from adbc_driver_manager import dbapi  # noqa: PLC0415
-
-        try:
-            self._cursor.adbc_ingest(self._table, rows, mode="append")
-        except dbapi.Error as error:  # without a journal the driver's own rollback hides what was wrong
-            raise TransientError(
-                f"a large file cannot be staged in {self._path.parent}: is the disk full?"
-            ) from error
-
-    def close(self) -> None:
-        self._cursor.close()
-        self._connection.close()
 
 
 def storable(text: str) -> str:

@@ -146,7 +146,7 @@ class Store:
         watch = watched_of(stage.connection)
         with translated():
             with watch.limit.waiting():
-                stage.manners.begin(stage.connection)
+                stage.begin()
             with watch.told():
                 watch.limit.doing = "its rows were loaded"
                 outcome = load(

@@ -46,6 +46,8 @@ class Mix:
 
     def drop(self, place: Place, *, large: bool = False) -> None:
         """Drops about ten files, of all fates."""
+        if large:
+            self._good(place, self._name("sales"), self._sales(120_000))
         for _ in range(self.rng.randint(2, 3)):
             self._good(place, self._name("sales"), self._sales(self.rng.randint(1, 40)))
         self._good(

@@ -3,11 +3,14 @@
 import random
 
 import pytest
-from sqlalchemy import select
+from conftest import make_settings, serving
+from sqlalchemy import delete, func, select
 from support.files import INVENTORY, SALES, csv_bytes, drop
 from support.loading import wipe
 
+from daemon import ingest, kinship, reading, source
 from daemon.store import staging
+from daemon.store.bulk import Sqlite
 from daemon.store.schema import DAILY, DELIVERIES, LIVE, METADATA, PRODUCTS, REJECTS
 
 SMALL = 8  # files
@@ -57,15 +60,15 @@ def test_a_large_file_and_small_ones_with_the_same_rows_load_alike(service, monk
     assert len(large) > staging.SCRATCH_ABOVE
     scratches = []
 
-    class Watched(staging._Scratch):
-        def __init__(self, path, *rest):
-            super().__init__(path, *rest)
-            scratches.append(path)
+    class Watched(staging.Scratch):
+        def __init__(self, connection, path, *rest):
+            super().__init__(connection, path, *rest)
+            scratches.extend(self._files)
 
-    monkeypatch.setattr(staging, "_Scratch", Watched)
+    monkeypatch.setattr(staging, "Scratch", Watched)
     drop(made.folders.inbox, f"{feed}_data_20250601.csv", large)
     made.drain()
-    assert len(scratches) == (made.store.engine.dialect.name == "sqlite")
+    assert bool(scratches) == (made.store.engine.dialect.name == "sqlite")
     assert not any(path.exists() for path in scratches)
     assert list(made.folders.work.iterdir()) == []
     whole = contents(made.store, feed)
@@ -102,3 +105,118 @@ def test_a_refused_large_file_leaves_no_scratch_file(service):
     # the connection is as good as new
     drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, rows[:3]))
     assert made.drain().loaded == 1
+
+
+@pytest.fixture
+def sqlite_service(service, database_url):
+    """Only SQLite has scratch files."""
+    if not database_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL has no scratch files")
+    return service
+
+
+@pytest.fixture
+def many_blocks(monkeypatch):
+    """Large files are small, and are read in some thirty blocks."""
+    unpack = source._unpack
+    monkeypatch.setattr(source, "_unpack", lambda *args, **more: unpack(*args, **{"chunk": 1 << 14, **more}))
+    monkeypatch.setattr(source, "CHUNK", 1 << 14)
+    monkeypatch.setattr(reading, "_HEADER_LIMIT", 1 << 12)
+    for module in (ingest, kinship):
+        monkeypatch.setattr(module, "SCRATCH_ABOVE", 1 << 16)
+
+
+@pytest.fixture
+def inserted(monkeypatch):
+    """The tables from which rows went into the feed's table before the delivery was judged."""
+    found = []
+    take = staging.Stage._take_whole
+
+    def noted(stage, scratch, most=staging.MOST):
+        before = scratch._taken
+        take(stage, scratch, most)
+        found.extend(range(before, scratch._taken))
+
+    monkeypatch.setattr(staging.Stage, "_take_whole", noted)
+    return found
+
+
+def test_rows_go_into_the_table_while_others_are_read(sqlite_service, many_blocks, inserted):
+    made = sqlite_service()
+    rows = sales_rows()[:7_000]
+    rows[3_500] = rows[3_500].replace("2025-06", "2025-66", 1)
+    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, rows))
+    made.drain()
+    assert inserted == list(range(staging.MOST))
+    whole = contents(made.store, "sales")
+    assert (len(whole[0]), len(whole[2])) == (6_999, 1)
+    with made.store.engine.connect() as connection:
+        found = connection.execute(select(LIVE["sales"].c.line, LIVE["sales"].c.delivery_id)).all()
+        assert connection.execute(select(DELIVERIES.c.id)).scalars().all() == [1]
+    assert sorted(found) == [(line, 1) for line in range(2, 7_002) if line != 3_502]
+    wipe(made.store.engine)
+    for number in range(SMALL):
+        drop(made.folders.inbox, f"sales_data_20250601_{number}.csv", csv_bytes(SALES, rows[number::SMALL]))
+    made.drain()
+    assert contents(made.store, "sales") == whole
+
+
+def test_a_number_that_was_given_is_not_given_to_rows_that_go_ahead(sqlite_service, many_blocks, inserted):
+    """Also when the deliveries before are gone from the ledger."""
+    made = sqlite_service()
+    for number in range(3):
+        drop(
+            made.folders.inbox,
+            f"sales_data_2025060{number + 1}.csv",
+            csv_bytes(SALES, sales_rows()[number : number + 2]),
+        )
+    made.drain()
+    with made.store.engine.begin() as connection:
+        for table in (*LIVE.values(), DELIVERIES):
+            connection.execute(delete(table))
+    drop(made.folders.inbox, "sales_data_20250609.csv", csv_bytes(SALES, sales_rows()[:7_000]))
+    made.drain()
+    assert inserted
+    with made.store.engine.connect() as connection:
+        assert connection.execute(select(DELIVERIES.c.id)).scalars().all() == [4]
+
+
+def test_what_went_ahead_is_taken_back_when_the_file_is_refused(sqlite_service, many_blocks, inserted):
+    made = sqlite_service()
+    rows = sales_rows()[:7_000]
+    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, [*rows[:-1], '"never closed']))
+    assert made.drain().refused == 1
+    assert inserted
+    with made.store.engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(LIVE["sales"])).scalar() == 0
+        assert connection.exec_driver_sql("PRAGMA database_list").all()[1:] in ([], [(1, "temp", "")])
+        assert connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 8000
+    assert list(made.folders.work.iterdir()) == []
+    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, rows))
+    assert made.drain().loaded == 1
+
+
+def test_another_file_of_the_same_day_may_come_in_between(
+    sqlite_service, many_blocks, inserted, monkeypatch, database_url, tmp_path
+):
+    """The slot was free when the file was looked at, and is not when its rows are about to go in."""
+    made = sqlite_service(retry={"attempts": 2})
+    rows = sales_rows()[:7_000]
+    begin = Sqlite.begin_direct
+    came = []
+
+    def late(manners, connection):
+        if not came:
+            came.append(1)
+            with serving(make_settings(tmp_path / "other", database_url), made.store) as other:
+                drop(other.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, rows[:10]))
+                other.drain()
+        return begin(manners, connection)
+
+    monkeypatch.setattr(Sqlite, "begin_direct", late)
+    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, rows))
+    made.drain()
+    assert len(contents(made.store, "sales")[0]) == 7_000
+    with made.store.engine.connect() as connection:
+        found = connection.execute(select(DELIVERIES.c.status, DELIVERIES.c.superseded_by)).all()
+    assert found == [("success", 2), ("success", None)]
