@@ -77,7 +77,8 @@ def postgresql(wanted: bool, url: str | None) -> Iterator[Any]:
     if not wanted or url:
         yield url
         return
-    from tests.support.postgres import Cluster, NoServerError  # noqa: PLC0415
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))  # whose server it is
+    from support.postgres import Cluster, NoServerError  # noqa: PLC0415
 
     try:
         cluster = Cluster.make()

@@ -208,7 +208,8 @@ def _judge_beside(
             return
         forced = replace(FORCED, old_transactions=known.says_new)
         waived = replace(rules, tolerance=forced) if known.forced else rules
-        kin = kin_of(fd, display_name(path.name), where, first, rules, store)
+        # its rows are staged, whatever they are: none goes into the feed's table
+        kin = replace(kin_of(fd, display_name(path.name), where, first, rules, store), alone=False)
         verdict.extends = kin.extends
         with _read(store, fd, where, waived, verdict, most, kin) as stage:
             if kin.fixes is not None:

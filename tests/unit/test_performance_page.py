@@ -1,10 +1,13 @@
 """docs/performance.md holds what the benchmarks wrote, and says how to measure it again."""
 
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from support.process import clean_environment
 
 from benchmarks import page, results
 
@@ -26,3 +29,20 @@ def test_every_benchmark_of_bench_all_is_on_the_page():
     recipe = makefile.partition("\nbench-all:")[2].partition("\n\n")[0]
     lines = re.findall(r"-m benchmarks\.(\w+)(?:.*--name (\S+))?", recipe)
     assert {named or module for module, named in lines} == {name for name, _, _ in MARKS}
+
+
+def test_loading_finds_a_server_of_its_own():
+    """From the root of the project, as `make bench` runs it."""
+    begin = "from benchmarks.load import postgresql\nwith postgresql(True, None) as url: print(url)"
+    run = subprocess.run(
+        [sys.executable, "-c", begin],
+        cwd=results.measure.ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if run.stdout == "None\n":
+        pytest.skip(run.stderr)
+    assert run.stdout.startswith("postgresql://"), run.stderr
