@@ -122,9 +122,8 @@ class Daemon:
     # ---- what it costs
 
     def cpu_seconds(self) -> float:
-        """What the processors worked for all its threads so far."""
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+        """What the processors worked for all its threads so far, those included that have ended."""
+        return time.clock_gettime((~self.process.pid << 3) | 2)  # what clock_getcpuclockid(3) gives on Linux
 
     def memory_mb(self, which: str = "VmRSS") -> float:
         """Its resident memory, or with ``VmHWM`` the most that it was, MB of 10^6 bytes."""

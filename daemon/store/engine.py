@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from daemon.errors import DatabaseUnavailable, TransientError
 from daemon.faults import PASSING
 from daemon.store.migrate import is_present, migrate
+from daemon.store.scratch import AUTOCHECKPOINT
 from handlers.errors import FileError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def open_engine(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "cache_size=-32768",
-            "wal_autocheckpoint=8000",
+            f"wal_autocheckpoint={AUTOCHECKPOINT}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from daemon.errors import TransientError
 
+AUTOCHECKPOINT = 8000  # pages of the log after which a commit copies it into the database
 MOST = 8  # SQLite can attach ten
 _WAITING = 2  # batches that wait to be written
 _FAST = ("journal_mode=OFF", "synchronous=OFF")  # they are thrown away in any case
@@ -54,16 +55,22 @@ class Scratch:
         self._written = 0
         self._driver: Any = None
         connection.commit()
-        cursor = connection.connection.cursor()
+        try:
+            self._attach(create)
+        except BaseException:
+            self.close()
+            raise
+
+    def _attach(self, create: str) -> None:
+        cursor = self._connection.connection.cursor()
         # who waits for the commit need not wait until the log is copied into the database: the next commit, of the filing, does it
-        self._checkpoint = cursor.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
         cursor.execute("PRAGMA wal_autocheckpoint=0")
         for part, file in enumerate(self._files):
             file.unlink(missing_ok=True)
             cursor.execute(f"ATTACH DATABASE ? AS scratch{part}", (_without_locks(file),))
             for pragma in (*_FAST, "cache_size=-256"):
                 cursor.execute(f"PRAGMA scratch{part}.{pragma}")
-            cursor.execute(create.format(f"scratch{part}.{table}"))
+            cursor.execute(create.format(f"scratch{part}.{self._table}"))
 
     def append(self, rows: pa.RecordBatch) -> None:
         """Hands rows over to be written.
@@ -97,16 +104,22 @@ class Scratch:
     def close(self) -> None:
         """Takes the files away. The connection is in no transaction."""
         self._pool.shutdown(cancel_futures=True)
-        if self._driver is not None:
-            self._driver.close()
-        if not self._connection.invalidated:
-            cursor = self._connection.connection.cursor()
-            for name in [row[1] for row in cursor.execute("PRAGMA database_list").fetchall()]:
-                if name.startswith("scratch"):
-                    cursor.execute(f"DETACH DATABASE {name}")
-            cursor.execute(f"PRAGMA wal_autocheckpoint={self._checkpoint}")
-        for file in self._files:
-            file.unlink(missing_ok=True)
+        try:
+            if self._driver is not None:
+                self._driver.close()
+        finally:
+            self._detach()
+            for file in self._files:
+                file.unlink(missing_ok=True)
+
+    def _detach(self) -> None:
+        if self._connection.invalidated:
+            return
+        cursor = self._connection.connection.cursor()
+        for name in [row[1] for row in cursor.execute("PRAGMA database_list").fetchall()]:
+            if name.startswith("scratch"):
+                cursor.execute(f"DETACH DATABASE {name}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT}")
 
     def _wait(self, most: int) -> None:
         while len(self._writing) > most:

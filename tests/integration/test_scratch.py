@@ -9,7 +9,7 @@ from support.files import INVENTORY, SALES, csv_bytes, drop
 from support.loading import wipe
 
 from daemon import ingest, kinship, reading, source
-from daemon.store import staging
+from daemon.store import scratch, staging
 from daemon.store.bulk import Sqlite
 from daemon.store.schema import DAILY, DELIVERIES, LIVE, METADATA, PRODUCTS, REJECTS
 
@@ -194,6 +194,18 @@ def test_what_went_ahead_is_taken_back_when_the_file_is_refused(sqlite_service, 
     assert list(made.folders.work.iterdir()) == []
     drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, rows))
     assert made.drain().loaded == 1
+
+
+def test_scratch_files_that_cannot_be_opened_leave_the_connection_as_it_was(
+    sqlite_service, many_blocks, inserted, monkeypatch
+):
+    made = sqlite_service(retry={"attempts": 2})
+    names = iter([None, "file:/dev/null/b?nolock=1"])
+    right = scratch._without_locks
+    monkeypatch.setattr(scratch, "_without_locks", lambda file: next(names, None) or right(file))
+    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, sales_rows()[:7_000]))
+    assert made.drain().loaded == 1
+    assert len(contents(made.store, "sales")[0]) == 7_000
 
 
 def test_another_file_of_the_same_day_may_come_in_between(
