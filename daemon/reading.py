@@ -37,7 +37,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _HEADER_LIMIT = 1 << 20  # bytes; 5 000 columns have some 50 000
 _UNPACKED = 6  # times the size of a compressed file is a guess that is good enough
-_AHEAD = 3
+_AHEAD = 1
 _FIRST_REJECTS = 20  # shown with a refusal
 
 
