@@ -1,7 +1,6 @@
 """Reading a file: bytes to judged rows and rejects on a stage."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -37,7 +36,6 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _HEADER_LIMIT = 1 << 20  # bytes; 5 000 columns have some 50 000
 _UNPACKED = 6  # times the size of a compressed file is a guess that is good enough
-_AHEAD = 1
 _FIRST_REJECTS = 20  # shown with a refusal
 
 
@@ -304,10 +302,10 @@ def _ahead(items: Iterator[_In], work: Callable[[_In], _Out]) -> Iterator[_Out]:
         yield work(first)  # most files are one block: no thread for them
         return
     with ThreadPoolExecutor(1, thread_name_prefix="parse") as pool:
-        working = deque([pool.submit(work, first), pool.submit(work, second)])
-        for item in items:
-            if len(working) > _AHEAD:
-                yield working.popleft().result()
-            working.append(pool.submit(work, item))
-        while working:
-            yield working.popleft().result()
+        following = pool.submit(work, first)
+        upcoming: _In | None = second
+        while upcoming is not None:
+            done, following = following.result(), pool.submit(work, upcoming)
+            yield done
+            upcoming = next(items, None)
+        yield following.result()

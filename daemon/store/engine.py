@@ -51,10 +51,9 @@ def open_engine(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
         )
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    arguments = {"timeout": busy_timeout_seconds, "check_same_thread": False}
-    engine = create_engine(
-        parsed, connect_args={**arguments, "uri": True}
-    )  # scratch files are attached by their URIs
+    # scratch files are attached by their URIs
+    arguments = {"timeout": busy_timeout_seconds, "check_same_thread": False, "uri": True}
+    engine = create_engine(parsed, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:

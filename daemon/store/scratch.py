@@ -89,7 +89,7 @@ class Scratch:
     @property
     def is_well_ahead(self) -> bool:
         """Whether so many are whole that who begins to read now will hardly wait for the rest."""
-        return self._whole >= 2 * len(self._files) // 8
+        return self._whole >= len(self._files) // 4
 
     def finish(self) -> None:
         """Waits until all are whole.
