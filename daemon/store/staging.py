@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, CursorResult
 
+from daemon.store.binary_copy import Copying, encoded
 from daemon.store.bulk import Manners
 from daemon.store.schema import LINE_BITS
 from daemon.store.scratch import MOST, Scratch
@@ -81,6 +82,7 @@ class Stage:
         self._path = scratch
         self._scratch: Scratch | None = None
         self._goes_direct = False  # on SQLite, by scratch files
+        self._copying: Copying | None = None  # on PostgreSQL, if rows go direct
         self._columns = {"line": "BIGINT"}
         self._columns |= {column.name: sql_kind(column.kind) for column in feed.columns}
         if feed.repeats == "number":
@@ -104,6 +106,7 @@ class Stage:
             return
         if self.manners.name == "postgresql":
             self.direct = self.manners.begin_direct(self.connection)
+            self._copying = Copying(self.connection)
         elif self._path is not None:
             self._goes_direct = True
             self._make_table()  # empty
@@ -134,9 +137,9 @@ class Stage:
             self._scratch.append(rows)
             if self._goes_direct and (self.direct or self._scratch.is_well_ahead):
                 self._take_whole(self._scratch, 1)
-        elif self.direct is not None:
+        elif self._copying is not None and self.direct is not None:
             ids = np.asarray(rows["line"]) + (self.direct << LINE_BITS)
-            self.manners.insert(self.connection, self.feed.table, rows.set_column(0, "id", pa.array(ids)))
+            self._copying.append(self.feed.table, *encoded(ids, rows, self.feed.columns))
         else:
             self.manners.insert(self.connection, self.table, rows)
 
@@ -155,10 +158,15 @@ class Stage:
                 "raw": [storable(r.raw) for r in rejects],
             }
         )
-        self.manners.insert(self.connection, REJECTS, table)
+        if self._copying is not None:
+            self._copying.later(lambda: self.manners.insert(self.connection, REJECTS, table))
+        else:
+            self.manners.insert(self.connection, REJECTS, table)
 
     def finish(self) -> None:
         """Call once all rows are in: from now on SQL can read them."""
+        if self._copying is not None:
+            self._copying.finish()
         if self._path is None:
             return
         if self._scratch is None:
@@ -168,7 +176,9 @@ class Stage:
             self._take_whole(self._scratch)
 
     def discard(self) -> None:
-        """Takes the scratch files away."""
+        """Ends the threads, and takes the scratch files away."""
+        if self._copying is not None:
+            self._copying.close()
         if self._scratch is not None:
             self.connection.rollback()
             self._scratch.close()
@@ -291,8 +301,7 @@ def staging(connection: Connection, manners: Manners, feed: Feed, scratch: Path 
     try:
         yield stage
     finally:
-        if scratch is not None:
-            stage.discard()
+        stage.discard()
 
 
 __all__ = ["REJECTS", "SCRATCH_ABOVE", "Stage", "staging", "storable"]
