@@ -7,6 +7,7 @@ pauses: the file stays claimed, nothing is blamed on it, and work goes on by its
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from daemon import claims, together
@@ -28,6 +29,22 @@ from daemon.together import Done, Item
 from daemon.vitals import Phase
 from handlers.errors import FileError
 from handlers.reasons import FileReason
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Small files that may be loaded in one transaction, or one that is to be ingested alone, and the seconds that reading each took."""
+
+    items: Sequence[Item]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """A run, and what becomes of it; None: it is not loaded together."""
+
+    run: _Run
+    result: Future[list[Done]] | None
 
 
 @dataclass(slots=True)
@@ -53,6 +70,7 @@ class Carrier:
     left_behind: bool = False
     _told: set[str] = field(default_factory=set)
     _unsure: set[str] = field(default_factory=set)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "load"))
 
     def deliver(self, name: str, *, patient: bool) -> bool:
         """Takes a file from the inbox to its end; False if it changed since it was found complete.
@@ -82,13 +100,26 @@ class Carrier:
         Raises:
             TransientError: the world did not get well, and nobody is to wait for it.
         """
-        for some in self._groups(names):
-            if enough():
-                return
-            if self._is_small(some[0]):
-                yield from self._deliver_together(some, patient=patient)
-            elif self.deliver(some[0], patient=patient):
-                yield some[0]
+        taken: dict[str, Claim] = {}
+        loading: _Loading | None = None
+        try:
+            for work in self._works(names, taken, patient=patient, enough=enough):
+                if loading is not None:
+                    yield from self._end(loading, taken, patient=patient)
+                    loading = None
+                if isinstance(work, str):
+                    if self.deliver(work, patient=patient):
+                        yield work
+                else:
+                    loading = self._begin(work)
+            if loading is not None:
+                yield from self._end(loading, taken, patient=patient)
+        except (Exception, GeneratorExit):
+            if loading is not None:
+                self._loaded(loading)
+            for claim in taken.values():
+                self._let_go(claim)
+            raise
 
     def recover(self, *, patient: bool) -> None:
         """Takes up what a process that died had claimed, or had taken out."""
@@ -125,32 +156,46 @@ class Carrier:
     def _is_small(self, name: str) -> bool:
         return name.endswith(".csv") and self.inbox.size_of(name) <= together.SMALL
 
-    def _deliver_together(self, names: Sequence[str], *, patient: bool) -> list[str]:
-        """Takes small files to their end; the names of those that did not change since they were found complete."""
-        heart, begun = self.patience.heart, time.monotonic()
-        taken: dict[str, Claim] = {}
-        done = []
-        try:
-            for name in names:
-                if not self.inbox.is_unchanged(name):
-                    continue
-                claim = self._take(name, patient=patient, sync=False)
-                self.inbox.forget(name)
-                done.append(name)
-                if claim is not None:
-                    taken[claim.id] = claim
-                    emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
-            self._put_on_disk(list(taken.values()), patient=patient)
-            with heart.busy(Phase.DELIVERING):
-                items = together.read_together(list(taken.values()), self.rules)
-            each = (time.monotonic() - begun) / max(1, len(items))
-            for run in together.runs(items):
-                self._carry_run(run, taken, each, patient=patient)
-        except Exception:
-            for claim in taken.values():
-                self._let_go(claim)
-            raise
-        return done
+    def _works(
+        self, names: Iterable[str], taken: dict[str, Claim], *, patient: bool, enough: Callable[[], bool]
+    ) -> Iterator["str | _Run"]:
+        """What is to be done one after the other: a file by itself, or small ones that were taken and read together.
+
+        Args:
+            names: of complete files.
+            taken: the claims of small files are put in.
+            patient: whether to wait for an unwell world.
+            enough: whether to stop.
+        """
+        for some in self._groups(names):
+            if enough():
+                return
+            if self._is_small(some[0]):
+                yield from self._read_together(some, taken, patient=patient)
+            else:
+                yield some[0]
+
+    def _read_together(
+        self, names: Sequence[str], taken: dict[str, Claim], *, patient: bool
+    ) -> Iterator["_Run"]:
+        """Takes and reads small files, but for those that changed since they were found complete."""
+        begun = time.monotonic()
+        mine: list[Claim] = []
+        for name in names:
+            if not self.inbox.is_unchanged(name):
+                continue
+            claim = self._take(name, patient=patient, sync=False)
+            self.inbox.forget(name)
+            if claim is not None:
+                mine.append(claim)
+                taken[claim.id] = claim
+                emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
+        self._put_on_disk(mine, patient=patient)
+        with self.patience.heart.busy(Phase.DELIVERING):
+            items = together.read_together(mine, self.rules)
+        each = (time.monotonic() - begun) / max(1, len(items))
+        for run in together.runs(items):
+            yield _Run(run, each)
 
     def _put_on_disk(self, some: Sequence[Claim], *, patient: bool) -> None:
         def sync() -> None:
@@ -162,27 +207,39 @@ class Carrier:
         else:
             sync()
 
-    def _carry_run(
-        self, run: Sequence[Item], taken: dict[str, Claim], seconds: float, *, patient: bool
-    ) -> None:
-        """Brings the files of a run to their end, each of which is taken out of ``taken``."""
-        left = list(run)
-        while left:
-            done = self._load_run(left, seconds) if left[0].clean is not None else []
+    def _begin(self, run: "_Run") -> "_Loading":
+        """Begins to load a run in a thread: meanwhile the next files are taken and read."""
+        if run.items[0].clean is None:
+            return _Loading(run, None)
+        return _Loading(
+            run, self._pool.submit(together.load_run, run.items, self.rules, self.store, run.seconds)
+        )
+
+    def _end(self, loading: "_Loading", taken: dict[str, Claim], *, patient: bool) -> Iterator[str]:
+        """Brings the files of a run to their end, each of which is taken out of ``taken``, and yields their names."""
+        left = list(loading.run.items)
+        done = self._loaded(loading)
+        while True:
             alone = [item.claim for item in left[len(done) : len(done) + 1]]
             for claim in (*self._file_run(done, taken), *alone):
                 del taken[claim.id]
                 self._carry_through(claim, patient=patient)
+            yield from (item.claim.name for item in left[: len(done) + 1])
             left = left[len(done) + 1 :]
+            if not left:
+                return
+            done = self._loaded(self._begin(_Run(left, loading.run.seconds)))
 
-    def _load_run(self, run: Sequence[Item], seconds: float) -> list[Done]:
+    def _loaded(self, loading: "_Loading") -> list[Done]:
         """Those that were loaded together; what failed is tried again alone, with all the patience there is."""
+        if loading.result is None:
+            return []
         try:
             with self.patience.heart.busy(Phase.DELIVERING):
-                done = together.load_run(run, self.rules, self.store, seconds)
+                done = loading.result.result()
         except Exception as error:  # noqa: BLE001  (whose fault it is, each file tells by itself)
             if isinstance(error, OutcomeUnknown):
-                self._unsure.update(item.claim.id for item in run)
+                self._unsure.update(item.claim.id for item in loading.run.items)
             emit(Event.STEP_RETRIED, step="together", attempt=1, wait_seconds=0.0, error=str(error)[:500])
             return []
         self._told.update(each.claim.id for each in done)

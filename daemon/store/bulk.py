@@ -5,6 +5,7 @@ Names in the SQL of this package come from the feeds' declarations, never from a
 
 import io
 from abc import ABC, abstractmethod
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
@@ -52,16 +53,18 @@ class Sqlite(Manners):
     name = "sqlite"
 
     def insert(self, connection: Connection, table: str, rows: pa.Table | pa.RecordBatch) -> None:
-        """By ``executemany``."""
+        """By statements of many rows, and ``executemany`` for the rest."""
         if rows.num_rows == 0:
             return
         names = rows.schema.names
-        marks = ", ".join("?" * len(names))
+        row = f"({', '.join('?' * len(names))})"
+        insert = f"INSERT INTO {table} ({', '.join(names)}) VALUES "
         cursor: Any = connection.connection.cursor()
-        cursor.executemany(
-            f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",
-            zip(*(rows.column(name).to_pylist() for name in names), strict=True),
-        )
+        values = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
+        many = insert + ", ".join([row] * _ROWS)
+        for _ in range(rows.num_rows // _ROWS):
+            cursor.execute(many, tuple(chain.from_iterable(islice(values, _ROWS))))
+        cursor.executemany(insert + row, values)
         cursor.close()
 
     def day(self, column: str) -> str:
@@ -146,6 +149,9 @@ class Postgresql(Manners):
         return f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({kinds}) ON COMMIT DELETE ROWS"
 
 
+# Rows a statement of SQLite: a quarter faster than one by one, and other threads get on meanwhile, for the driver lets go of the
+# interpreter once a statement, not once a row. (A statement may have 32 766 values.)
+_ROWS = 200
 _LOADING = 7_140_217_002
 _FOLLOWING = 7_140_217_003
 _SQLITE_KINDS = {"TIMESTAMP": "TEXT", "DATE": "TEXT", "DOUBLE PRECISION": "REAL", "BIGINT": "INTEGER"}
