@@ -25,6 +25,7 @@ from daemon.inbox.evidence import Expectations
 from daemon.logs import configure, emit
 from daemon.notify import Notifier
 from daemon.patience import Patience
+from daemon.porter import Porter
 from daemon.reading import Rules
 from daemon.settings import Settings
 from daemon.store import Store
@@ -75,6 +76,7 @@ class Service:
     heart: Heart = field(init=False)
     health: Health = field(init=False)
     patience: Patience = field(init=False)
+    porter: Porter = field(init=False)
     carrier: Carrier = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +94,8 @@ class Service:
         self.courier = courier_of(self.settings)
         self.patience = Patience(self.settings.retry, self.stop, self.heart, self.courier.pause)
         rules = Rules.of(self.settings)
-        self.carrier = Carrier(rules, self.store, self.folders, self.inbox, self.patience, self.summary)
+        self.porter = Porter(rules, self.store, self.folders, self.inbox, self.patience, self.summary)
+        self.carrier = Carrier(self.porter)
 
     # ---- asked from outside
 
@@ -207,8 +210,8 @@ class Service:
             if missed or overdue or self.scan_wanted:
                 # before the scan: a request that comes meanwhile is for the next one
                 self.scan_wanted = False
-                if self.carrier.left_behind:
-                    self.carrier.left_behind = False
+                if self.porter.left_behind:
+                    self.porter.left_behind = False
                     self.carrier.recover(patient=True)
                 self._scan()
                 last_scan = time.monotonic()

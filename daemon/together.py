@@ -143,8 +143,9 @@ def load_run(run: Sequence[Item], rules: Rules, store: Store, seconds: float) ->
     """
     feed, some = rules.feeds[run[0].feed], [item.clean for item in run if item.clean is not None]
     for item, clean in zip(run, some, strict=True):
-        with bound(delivery=item.claim.id, file=item.claim.name):
-            say_drift(feed, clean.dialect)
+        if clean.dialect.unknown:
+            with bound(delivery=item.claim.id, file=item.claim.name):
+                say_drift(feed, clean.dialect)
     begun = time.monotonic()
     with world():
         limit = TimeLimit(min(_LONGEST, rules.limits.time.seconds)).started()
@@ -152,17 +153,21 @@ def load_run(run: Sequence[Item], rules: Rules, store: Store, seconds: float) ->
     if rows:
         took("read", begun - seconds * len(rows), begun)
         took("commit", begun)
-    done = []
-    for item, row in zip(run, rows, strict=False):
-        count = row["records_processed"]
-        done.append(Done(item.claim, Loaded(row["id"], Counts(count, count)), row))
-        with bound(delivery=item.claim.id, file=item.claim.name):
-            tell(done[-1].outcome, row)
-    return done
+    return [
+        Done(item.claim, Loaded(row["id"], Counts(row["records_processed"], row["records_processed"])), row)
+        for item, row in zip(run, rows, strict=False)
+    ]
 
 
-def file_run(done: Sequence[Done], rules: Rules, store: Store, folders: Folders) -> None:
-    """Files away what was loaded; the claims may be dropped then.
+def say_loaded(done: Sequence[Done]) -> None:
+    """Says that files are loaded."""
+    for each in done:
+        with bound(delivery=each.claim.id, file=each.claim.name):
+            tell(each.outcome, each.row)
+
+
+def place(done: Sequence[Done], folders: Folders) -> dict[int, str]:
+    """Moves loaded files to their places in the archive, and gives these by the deliveries' ids.
 
     Raises:
         TransientError: the world is at fault; each of the files may be ingested again, which goes on from here.
@@ -176,7 +181,13 @@ def file_run(done: Sequence[Done], rules: Rules, store: Store, folders: Folders)
             )
         for folder in {(folders.data_dir / path).parent for path in paths.values()}:
             sync_folder(folder)
-        store.filed_all(paths)
+        return paths
+
+
+def say_filed(
+    done: Sequence[Done], paths: Mapping[int, str], rules: Rules, store: Store, folders: Folders
+) -> None:
+    """Says where files lie, once the database knows; the claims may be dropped then."""
     for each in done:
         with bound(delivery=each.claim.id, file=each.claim.name):
             emit(Event.DELIVERY_FILED, path=paths[each.outcome.delivery_id])

@@ -56,7 +56,9 @@ class Sqlite(Manners):
         """By statements of many rows, and ``executemany`` for the rest."""
         if rows.num_rows == 0:
             return
-        names = rows.schema.names
+        # a column without a value need not be said
+        names = [name for name in rows.schema.names if rows.column(name).null_count < rows.num_rows]
+        names = names or rows.schema.names[:1]
         row = f"({', '.join('?' * len(names))})"
         insert = f"INSERT INTO {table} ({', '.join(names)}) VALUES "
         cursor: Any = connection.connection.cursor()
