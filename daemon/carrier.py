@@ -78,7 +78,7 @@ class Carrier:
         """Takes up what a process that died had claimed, or had taken out."""
         porter = self.porter
         finish_unloads(porter.store, porter.folders)
-        for claim in claims.orphans(porter.folders):
+        for claim in claims.orphans(porter.folders, porter.store.unfiled):
             with bound(delivery=claim.id, file=claim.name):
                 if not claim.name and porter.store.outcome_of(claim.id) is None:
                     claims.drop(claim)  # it died before the file was in

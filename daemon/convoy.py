@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from daemon import claims, together
-from daemon.claims import Claim
+from daemon.claims import Batch, Claim
 from daemon.errors import OutcomeUnknown
 from daemon.events import Event
 from daemon.faults import world
@@ -81,16 +81,22 @@ class Convoy:
         """
         begun, porter = time.monotonic(), self.porter
         mine: list[Claim] = []
-        for name in names:
-            if not porter.inbox.is_unchanged(name):
-                continue
-            claim = porter.take(name, patient=patient, sync=False)
-            porter.inbox.forget(name)
-            if claim is not None:
-                mine.append(claim)
-                self._taken[claim.id] = claim
-                emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
-        self._put_on_disk(mine, patient=patient)
+        batch = Batch(porter.folders) if len(names) > 1 else None
+        try:
+            for name in names:
+                if not porter.inbox.is_unchanged(name):
+                    continue
+                claim = porter.take(name, patient=patient, batch=batch)
+                porter.inbox.forget(name)
+                if claim is not None:
+                    mine.append(claim)
+                    self._taken[claim.id] = claim
+                    emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
+        finally:
+            if batch:
+                batch.leave()
+        if batch:
+            self._put_on_disk(mine, patient=patient)
         with porter.patience.heart.busy(Phase.DELIVERING):
             items = together.read_together(mine, porter.rules)
         each = (time.monotonic() - begun) / max(1, len(items))

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from daemon.errors import ConfigError
@@ -21,33 +22,33 @@ _syncfs = getattr(_LIBC, "syncfs", None)
 _MANY = 20  # folders: from here on one wait for the whole filesystem is shorter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: its paths are made once
 class Folders:
     """Where things lie below ``data_dir``. All of them must be on one filesystem: a claim is a rename."""
 
     data_dir: Path
 
-    @property
+    @cached_property
     def inbox(self) -> Path:
         """Where files are dropped."""
         return self.data_dir / "live_feeds"
 
-    @property
+    @cached_property
     def work(self) -> Path:
         """Claimed files: one folder each."""
         return self.data_dir / ".work"
 
-    @property
+    @cached_property
     def processed(self) -> Path:
         """Loaded files, by year and month."""
         return self.data_dir / "processed"
 
-    @property
+    @cached_property
     def errors(self) -> Path:
         """Refused files, and the rejects of the others."""
         return self.data_dir / "errors"
 
-    @property
+    @cached_property
     def reports(self) -> Path:
         """Reports."""
         return self.data_dir / "reports"

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 
 from daemon import claims
-from daemon.claims import Claim
+from daemon.claims import Batch, Claim
 from daemon.errors import OutcomeUnknown, TransientError
 from daemon.events import Event
 from daemon.faults import world
@@ -52,13 +52,13 @@ class Porter:
     told: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
 
-    def take(self, name: str, *, patient: bool, sync: bool = True) -> Claim | None:
+    def take(self, name: str, *, patient: bool, batch: Batch | None = None) -> Claim | None:
         """Claims a complete file; None if it is not there any more.
 
         Args:
             name: of the file.
             patient: whether to wait for an unwell world.
-            sync: put the claim on disk; else ``claims.sync_all`` is to be called.
+            batch: of others that are taken with it; ``claims.sync_all`` is to be called then.
 
         Raises:
             TransientError: the world is at fault, and nobody is to wait for it.
@@ -67,7 +67,7 @@ class Porter:
 
         def take() -> Claim | None:
             with world():
-                return claims.take(self.folders, name, arrival, sync=sync)
+                return claims.take(self.folders, name, arrival, batch=batch)
 
         if not patient:
             return take()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from daemon import claims
 from daemon.errors import DatabaseUnavailable
 from daemon.files import Folders
 from daemon.health.ask import asked
@@ -115,6 +116,6 @@ def _look(inbox: Inbox) -> str | None:
 
 def _unfinished(folders: Folders) -> int:
     try:
-        return sum(1 for entry in folders.work.iterdir() if entry.name.startswith("claim-"))
+        return sum(claims.folders_of_claims(folders.work).values())
     except OSError:
         return 0

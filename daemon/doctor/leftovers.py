@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from daemon.claims import folders_of_claims
 from daemon.doctor.finding import Check, NotLooked, Remark, ok, warn
 from daemon.doctor.site import Site
 from daemon.doctor.words import listed, quoted, span
@@ -63,24 +64,25 @@ def _ignored(site: Site) -> Iterator[Remark]:
 
 def _claims(site: Site) -> Iterator[Remark]:
     work = site.present(site.folders.work)
-    claims = [entry for entry in sorted(work.iterdir()) if entry.name.startswith("claim-")]
+    files = folders_of_claims(work)
     locked = site.processes.locked
     if locked is None:
         raise NotLooked("the kernel does not show who holds locks")
-    held = [claim for claim in claims if _inode(claim) in locked]
+    held = [claim for claim in files if _inode(claim) in locked]
     # a claim is made before it is locked, and a process in another container cannot be seen
-    orphans = [c for c in claims if c not in held and (_age(site, c) or 0.0) > _MARGIN]
+    orphans = [c for c in files if c not in held and (_age(site, c) or 0.0) > _MARGIN]
     if orphans:
-        files = [entry.name for claim in orphans for entry in claim.glob("file/*")]
+        names = [entry.name for claim in orphans for entry in claim.glob("file/*")]
         oldest = max(_age(site, claim) or 0.0 for claim in orphans)
-        named = f": {listed(files)}" if files else ""
+        named = f": {listed(names)}" if names else ""
         yield warn(
-            f"{len(orphans):,} of a process that died, the oldest for {span(oldest)}{named}",
+            f"{sum(max(1, files[claim]) for claim in orphans):,} of a process that died, the oldest for {span(oldest)}{named}",
             "Nothing is lost: the next start takes them up, or:",
             site.command("drain"),
         )
     else:
-        yield ok(f"{len(held):,} in hand" if held else "none is left over")
+        in_hand = sum(files[claim] for claim in held)
+        yield ok(f"{in_hand:,} in hand" if in_hand else "none is left over")
 
 
 def _refused(site: Site) -> Iterator[Remark]:

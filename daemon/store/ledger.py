@@ -350,6 +350,12 @@ def outcome_of(connection: Connection, claim: str) -> Outcome | None:
     return None if row is None else _outcome(row)
 
 
+def unfiled(connection: Connection, claims: str) -> list[str]:
+    """The claims that begin so, and of which it is not known where their file lies, in the order in which they were loaded."""
+    is_one = _C.claim.startswith(claims, autoescape=True) & _C.archive_path.is_(None)
+    return list(connection.execute(select(_C.claim).where(is_one).order_by(_C.id)).scalars())
+
+
 def _outcome(row: Row[*tuple[Any, ...]]) -> Outcome:
     if row.status == "duplicate":
         return Duplicate(row.id, row.duplicate_of)

@@ -73,6 +73,11 @@ class Store:
         with self._reading() as connection:
             return ledger.outcome_of(connection, claim)
 
+    def unfiled(self, claims: str) -> list[str]:
+        """The claims that begin so, and of which it is not known where their file lies, in the order in which they were loaded."""
+        with self._reading() as connection:
+            return ledger.unfiled(connection, claims)
+
     def known(self, sha256: str, slot: str | None = None) -> Known:
         """What became of these bytes before; with a slot, what became of them in it."""
         with self._reading() as connection:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from daemon import packing
+from daemon import claims, packing
 from daemon.files import REASON_ENDING, Folders
 from daemon.logs import display_name
 from daemon.settings import Settings
@@ -134,7 +134,7 @@ def _below_data(word: str, folders: Folders, here: Path) -> str | None:
 def _at_path(path: str, store: Store) -> Sequence[int]:
     """The newest delivery of a path; earlier ones of the same path are of the same file, retried."""
     if path.startswith(".work/claim-"):
-        outcome = store.outcome_of(path.split("/")[1].removeprefix("claim-"))
+        outcome = store.outcome_of(claims.id_at(path))
         return () if outcome is None else (outcome.delivery_id,)
     for candidate in _without_endings(path):
         found = store.ask(partial(history.filed_at, path=display_name(candidate)))

@@ -75,10 +75,10 @@ def test_a_death_at_any_step_is_made_good(service, kind, when):
     assert len(found["rejected_rows"]) == (step if kind == "partial" else 0)
 
 
-# shows a defect until it is mended: a claim without its inner folder stays for ever
-def test_a_claim_that_was_never_filled_is_tidied_away(service):
+@pytest.mark.parametrize("name", ["claim-0123456789abcdef", "claim-0123456789abcdef-many"])
+def test_a_claim_that_was_never_filled_is_tidied_away(service, name):
     made = service()
-    (made.folders.work / "claim-0123456789abcdef").mkdir()  # its owner died before the next mkdir
+    (made.folders.work / name).mkdir()  # its owner died before the next mkdir
     made.drain()
     assert list(made.folders.work.iterdir()) == []
 

@@ -178,7 +178,7 @@ def test_a_death_at_any_step_loses_nothing_and_doubles_nothing(service, when):
     step = 0
     done = ["more"]
     while len(done) >= step:
-        step += 3  # the claims of three files are alike
+        step += 1
         wipe(made.store.engine)
         names = plain(made, 3)
         try:
