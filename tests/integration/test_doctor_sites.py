@@ -145,6 +145,17 @@ def test_nothing_is_made_on_a_fresh_host(tmp_path: Path) -> None:
     assert listing(tmp_path) == {}
 
 
+@pytest.fixture
+def _durable(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A PostgreSQL server that waits for the disk, which that of the tests does not."""
+    if request.node.callspec.params["database_kind"] == "sqlite":
+        yield
+        return
+    with request.getfixturevalue("postgres").durable():
+        yield
+
+
+@pytest.mark.usefixtures("_durable")
 def test_a_site_that_works_is_well(
     service: Callable[..., Service], database_url: str, tmp_path: Path
 ) -> None:
@@ -581,11 +592,13 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
-def test_a_server_that_promises_too_little(databases: Databases, tmp_path: Path) -> None:
+def test_a_server_that_promises_too_little(databases: Databases, postgres: Cluster, tmp_path: Path) -> None:
     url = databases.postgresql()
     name = url.rpartition("/")[2]
     names = ("durability", "encoding", "privileges", "connections", "idle sessions")
-    assert [one(site_of(tmp_path / "data", url), check).state for check in names] == ["ok"] * 5
+    assert "off: fsync, full_page_writes" in one(site_of(tmp_path / "data", url), "durability").said
+    with postgres.durable():
+        assert [one(site_of(tmp_path / "data", url), check).state for check in names] == ["ok"] * 5
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         for setting in ("synchronous_commit = off", "default_transaction_read_only = on"):
             connection.execute(f"ALTER DATABASE {name} SET {setting}")  # type: ignore[arg-type]
