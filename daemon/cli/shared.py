@@ -1,6 +1,7 @@
 """What several commands need: exit statuses, settings, the store, the service."""
 
 import contextlib
+import gc
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from daemon.store import Store
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG = 1, 2, 69, 78
+_USUAL = gc.get_threshold()
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -102,6 +104,8 @@ def serving(config: Path | None, *, quiet: bool = False) -> Iterator[Any]:
         signal.signal(number, ask_to_stop)
     signal.signal(signal.SIGUSR1, lambda _number, _frame: service.request_scan())
     signal.signal(signal.SIGHUP, lambda _number, _frame: service.request_reload())
+    gc.freeze()  # what is there by now stays; from here on garbage is collected as ever
+    gc.set_threshold(*_USUAL)
     try:
         with present(Folders(settings.data_dir)):
             yield service
