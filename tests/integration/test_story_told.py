@@ -7,13 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
+from conftest import Databases, make_settings, serving
 from sqlalchemy import create_engine, update
 from sqlalchemy.engine import make_url
 from support.files import DEMAND, SALES, csv_bytes, drop
@@ -23,7 +24,7 @@ from test_loads import SALES_ROWS, deliver
 from daemon import hands
 from daemon.difference import Difference
 from daemon.service import Service
-from daemon.store import history
+from daemon.store import Store, history
 from daemon.store.history import Wanted
 from daemon.store.schema import DELIVERIES
 from daemon.story.follow import WATCHED, Follower
@@ -421,8 +422,7 @@ def test_a_claimed_file_is_seen_in_work(service: Make) -> None:
 # ---- many deliveries
 
 
-@pytest.fixture
-def busy(service: Make) -> Make:
+def be_busy(service: Make) -> Make:
     """Six deliveries, a day apart: 1 loaded, 2 of another feed, 3 partial, 4 refused, 5 a duplicate, 6 corrects 1."""
     day = datetime(2025, 6, 1, 12, tzinfo=UTC)
     for number, (name, content) in enumerate(
@@ -438,6 +438,38 @@ def busy(service: Make) -> Make:
         with time_machine.travel(day + timedelta(days=number), tick=False):
             deliver(service, name, content)
     return service
+
+
+@pytest.fixture
+def busy(service: Make) -> Make:
+    """A site with these deliveries."""
+    return be_busy(service)
+
+
+@pytest.fixture(scope="module")
+def _busy_stores(
+    _databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Store]]:
+    made: dict[str, Store] = {}
+    with contextlib.ExitStack() as stack:
+
+        def of_kind(kind: str) -> Store:
+            if kind not in made:
+                folder = tmp_path_factory.mktemp(kind)
+                url = _databases.make(kind, folder)
+                _databases.keep(url)
+                store = made[kind] = stack.enter_context(contextlib.closing(Store.open(url)))
+                settings = make_settings(folder / "data", url)
+                be_busy(lambda: stack.enter_context(serving(settings, store)))
+            return made[kind]
+
+        yield of_kind
+
+
+@pytest.fixture
+def busy_store(_busy_stores: Callable[[str], Store], database_kind: str) -> Store:
+    """The store of such a site, the same for all tests that only read it."""
+    return _busy_stores(database_kind)
 
 
 @pytest.mark.parametrize(
@@ -457,16 +489,16 @@ def busy(service: Make) -> Make:
         ({"name": "sales_data_2025060?.csv", "status": "success"}, [1, 6]),
     ],
 )
-def test_pages(busy: Make, wanted: dict[str, Any], expected: list[int]) -> None:
-    store = busy().store
+def test_pages(busy_store: Store, wanted: dict[str, Any], expected: list[int]) -> None:
+    store = busy_store
     rows = store.ask(lambda connection: history.page(connection, Wanted(**wanted), 0))
     assert [row["id"] for row in rows] == expected
     last = store.ask(lambda connection: history.page(connection, Wanted(**wanted), 2))
     assert [row["id"] for row in last] == expected[-2:]
 
 
-def test_a_page_has_every_column_and_what_was_replaced(busy: Make) -> None:
-    rows = busy().store.ask(lambda connection: history.page(connection, Wanted(), 0))
+def test_a_page_has_every_column_and_what_was_replaced(busy_store: Store) -> None:
+    rows = busy_store.ask(lambda connection: history.page(connection, Wanted(), 0))
     assert all(row.keys() == {*DELIVERIES.columns.keys(), "supersedes"} for row in rows)
     assert [row["supersedes"] for row in rows] == [[], [], [], [], [], [1]]
 
