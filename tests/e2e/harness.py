@@ -316,11 +316,13 @@ class Place:
         assert [path.name for path in self.work.iterdir()] in ([], [PRESENCE])
 
 
-def sales(marker: str, rows: int = 3, *, day: str = "2025-03-01", bad: int = 0) -> bytes:
-    """A sales file; product ids carry the marker and the line, and so are found again."""
+def sales(
+    marker: str, rows: int = 3, *, day: str = "2025-03-01", bad: int = 0, products: int = 1 << 30
+) -> bytes:
+    """A sales file; product ids carry the marker and the line, and so are found again; at most so many products."""
     lines = ["date,product_id,channel,quantity_sold,revenue,location"]
     lines += [
-        f"{day}T10:00:{n % 60:02d},{marker}-{n},online,{1 + n % 4},{n + 1}.25,shop-{n % 2}"
+        f"{day}T10:00:{n % 60:02d},{marker}-{n % products},online,{1 + n % 4},{n + 1}.25,shop-{n % 2}"
         for n in range(rows)
     ]
     lines += [f"{day}T11:00:00,{marker}-bad-{n},online,0,1.00,shop-0" for n in range(bad)]

@@ -229,7 +229,7 @@ def test_killed_sftp_upload_and_its_resume(watched: tuple[Place, Process], tmp_p
     place, daemon = watched
     name = "sales_data_20250301_resumed.csv"
     source, target = tmp_path / name, place.inbox / name
-    content = sales("RESUMED", 20_000)
+    content = sales("RESUMED", 20_000, products=50)
     source.write_bytes(content)
     _sftp(f"put {source} {target}", kill_when=target)
     half = target.stat().st_size

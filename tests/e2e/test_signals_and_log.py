@@ -17,7 +17,7 @@ A, B = "sales_data_20250301_a.csv", "sales_data_20250301_b.csv"
 
 def test_asked_to_stop_it_finishes_the_delivery_in_hand(place: Place) -> None:
     rows = 30_000
-    (place.inbox / A).write_bytes(sales("A", rows))
+    (place.inbox / A).write_bytes(sales("A", rows, products=50))  # what follows is not what is tried here
     time.sleep(0.01)
     put(place.inbox, B, sales("B"))
     daemon = place.run()

@@ -16,7 +16,7 @@ from e2e.harness import Place, Process, put, sales, until
 from e2e.host import fill, immutable, need_root, tmpfs
 
 A, B, C = (f"sales_data_20250301_{letter}.csv" for letter in "abc")
-LARGE_ROWS = 120_000  # 7 MB: staged in a file of its own on SQLite
+LARGE_ROWS = 90_000  # 4.6 MB: staged in a file of its own on SQLite
 
 
 def _nothing_blamed(place: Place) -> None:
@@ -82,7 +82,7 @@ def test_daemon_on_a_full_data_folder(place: Place) -> None:
 
 def test_no_room_for_the_stage_of_a_large_file(place: Place) -> None:
     with _small_data_folder(place, "30m"):
-        (place.inbox / A).write_bytes(sales("A", LARGE_ROWS))
+        (place.inbox / A).write_bytes(sales("A", LARGE_ROWS, products=50))
         ballast = fill(place.data, leave=2 << 20)
         daemon = place.run(retry__attempts="1")
         if place.url.startswith("sqlite"):
@@ -106,7 +106,7 @@ def test_full_disk_of_a_sqlite_database(sqlite_place: Place) -> None:
         shutil.move(file, disk / "stockgrip.db")
         place.url = f"sqlite:///{disk}/stockgrip.db"
         ballast = fill(disk, leave=300_000)
-        put(place.inbox, A, sales("A", 20_000))
+        put(place.inbox, A, sales("A", 20_000, products=50))
         put(place.inbox, B, sales("B", 5))
         place.drain(69, retry__attempts="2")
         assert sorted([*place.waiting(), *place.claimed()]) == [A, B]
@@ -129,7 +129,7 @@ def test_full_disk_of_a_sqlite_database(sqlite_place: Place) -> None:
 def _fills_up(place: Place, disk: Path) -> None:
     place.drain(0)
     ballast = fill(disk, leave=300_000)
-    put(place.inbox, A, sales("A", 20_000))
+    put(place.inbox, A, sales("A", 20_000, products=50))
     place.drain(69, retry__attempts="2")
     assert [*place.waiting(), *place.claimed()] == [A]
     _nothing_blamed(place)
