@@ -7,7 +7,7 @@ fails there is tried again file by file, with all the patience there is.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from daemon import claims, together
 from daemon.claims import Batch, Claim
@@ -40,19 +40,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Loading:
-    """A run that is being written."""
+    """A run that is being written, in the thread, or is about to be; None: nothing is to be done meanwhile so far."""
 
     run: Run
-    result: Future[list[Done]]
+    result: Future[list[Done]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Filing:
-    """Files that lie in the archive, which the database is being told."""
+    """Files that lie in the archive, which the database is being told, in the thread, or is to be."""
 
     done: Sequence[Done]
     paths: Mapping[int, str]
-    result: Future[None]
+    result: Future[None] | None
 
 
 @dataclass(slots=True)
@@ -79,6 +79,7 @@ class Convoy:
         Raises:
             TransientError: the world did not get well, and nobody is to wait for it.
         """
+        self._start()
         begun, porter = time.monotonic(), self.porter
         mine: list[Claim] = []
         batch = Batch(porter.folders) if len(names) > 1 else None
@@ -120,7 +121,9 @@ class Convoy:
         if run.is_alone:
             yield from self._carry(run.items, patient=patient)
             return
-        self._loading = self._begin(run)
+        self._loading = _Loading(run)
+        if done:
+            self._start()
         yield from self._filed(patient=patient)
         if done:
             yield from self._file(done, patient=patient)
@@ -131,29 +134,34 @@ class Convoy:
 
     def let_go(self) -> None:
         """After an error: what is not in the database goes back into the inbox; the rest is recovered at the next start."""
-        self._loaded()
-        if self._filing is not None:
+        if self._loading is not None and self._loading.result is not None:
+            self._loaded()
+        self._loading = None
+        if self._filing is not None and self._filing.result is not None:
             self._filing.result.exception()
-            self._filing = None
+        self._filing = None
         for claim in self._taken.values():
             self.porter.let_go(claim)
         self._taken.clear()
 
     # ---- one run
 
-    def _begin(self, run: Run) -> _Loading:
-        porter = self.porter
-        work = self._writer.submit(together.load_run, run.items, porter.rules, porter.store, run.seconds)
-        return _Loading(run, work)
+    def _start(self) -> None:
+        """There is something to do while the run is written."""
+        if self._loading is not None and self._loading.result is None:
+            self._loading = replace(self._loading, result=self._writer.submit(self._load, self._loading.run))
+
+    def _load(self, run: Run) -> list[Done]:
+        return together.load_run(run.items, self.porter.rules, self.porter.store, run.seconds)
 
     def _loaded(self) -> list[Done]:
-        """Those of the run that is being written that are loaded, the first ones of it; none, if that failed."""
+        """Those of the run in hand that are loaded, the first ones of it; none, if that failed."""
         loading, self._loading = self._loading, None
         if loading is None:
             return []
         try:
             with self.porter.patience.heart.busy(Phase.DELIVERING):
-                done = loading.result.result()
+                done = self._load(loading.run) if loading.result is None else loading.result.result()
         except Exception as error:  # noqa: BLE001  (whose fault it is, each file tells by itself)
             if isinstance(error, OutcomeUnknown):
                 self.porter.unsure.update(item.claim.id for item in loading.run.items)
@@ -174,7 +182,7 @@ class Convoy:
             yield from self._carry(left[len(done) : len(done) + 1], patient=patient)
             left = left[len(done) + 1 :]
             if left:
-                self._loading = self._begin(Run(left, loading.run.seconds))
+                self._loading = _Loading(Run(left, loading.run.seconds))
                 done = self._loaded()
 
     def _carry(self, items: Sequence[Item | Done], *, patient: bool) -> Iterator[str]:
@@ -194,7 +202,9 @@ class Convoy:
             _say_retried(error)
             yield from self._carry(done, patient=patient)
         else:
-            self._filing = _Filing(done, paths, self._writer.submit(porter.store.filed_all, paths))
+            is_writing = self._loading is not None  # two at a time would wait for each other
+            result = self._writer.submit(porter.store.filed_all, paths) if is_writing else None
+            self._filing = _Filing(done, paths, result)
 
     def _filed(self, *, patient: bool) -> Iterator[str]:
         """Ends the claims of files that lie in the archive, and yields their names."""
@@ -204,7 +214,10 @@ class Convoy:
         porter = self.porter
         try:
             with porter.patience.heart.busy(Phase.DELIVERING):
-                filing.result.result()
+                if filing.result is None:
+                    porter.store.filed_all(filing.paths)
+                else:
+                    filing.result.result()
                 together.say_filed(filing.done, filing.paths, porter.rules, porter.store, porter.folders)
         except Exception as error:  # noqa: BLE001  (as above)
             _say_retried(error)
