@@ -85,10 +85,6 @@ class Porter:
         Raises:
             TransientError: the world did not get well, and nobody is to wait for it.
         """
-        if claim.name and not os.path.lexists(claim.path) and self.store.outcome_of(claim.id) is None:
-            emit(Event.DELIVERY_FAILED, delivery=claim.id, step="claim", error="the claimed file is gone")
-            claims.drop(claim)
-            return
         heart = self.patience.heart
         heart.vitals.delivery = claim.id
         try:
@@ -148,6 +144,10 @@ class Porter:
     def _ingest(self, claim: Claim, attempt: int) -> Outcome | None:
         self.patience.heart.again()
         try:
+            if self._is_gone(claim):
+                emit(Event.DELIVERY_FAILED, delivery=claim.id, step="claim", error="the claimed file is gone")
+                self.drop(claim)
+                return None
             return ingest(claim, self.rules, self.store, self.folders, attempt, told=self.told)
         except OutcomeUnknown:
             self.unsure.add(claim.id)
@@ -158,6 +158,12 @@ class Porter:
             if is_worlds_fault(error):
                 raise TransientError(str(error)) from error
             return self._give_up_on(claim, error, attempt)
+
+    def _is_gone(self, claim: Claim) -> bool:
+        """Whether somebody took a claimed file away: it is not there, and it was not filed away either."""
+        return (
+            bool(claim.name) and not os.path.lexists(claim.path) and self.store.outcome_of(claim.id) is None
+        )
 
     def _give_up_on(self, claim: Claim, error: Exception, attempt: int) -> Outcome | None:
         """A defect of ours: the file is kept in ``errors/``, or else in ``.work/``; the traceback is in the log."""

@@ -1,0 +1,73 @@
+"""Small files on their way while the world is unwell: none is lost, none is loaded twice, and the daemon lives."""
+
+import os
+import sqlite3
+from typing import Any
+
+import pytest
+from sqlalchemy import event, func, select
+from support.files import csv_bytes, drop
+
+from daemon import together
+from daemon.service import Service
+from daemon.store import Store
+from daemon.store.schema import DELIVERIES, LIVE
+
+SALES = "date,product_id,channel,quantity_sold,revenue"
+ON = {"outbox": {"enabled": True}}
+SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch):
+    """Three files a run, so that a few are several."""
+    monkeypatch.setattr(together, "MOST_FILES", 3)
+
+
+def burst(made: Service, many: int) -> list[str]:
+    names = [f"sales_data_20250601_s{n:02d}.csv" for n in range(many)]
+    for n, name in enumerate(names):
+        os.utime(drop(made.folders.inbox, name, csv_bytes(SALES, [f"2025-06-01,P{n},pos,1,2.5"])), (n, n))
+    made.inbox.scan()
+    return names
+
+
+def delivered(made: Service) -> list[str]:
+    """As the daemon does it."""
+    return list(made.carrier.deliver_all(made.inbox.ready(), patient=True, enough=made.stop.is_set))
+
+
+def is_whole(made: Service, names: list[str]) -> None:
+    """Each file is loaded once and filed, and nothing is left."""
+    with made.store.engine.connect() as connection:
+        c = DELIVERIES.c
+        rows = connection.execute(select(c.file_name, c.status, c.archive_path).order_by(c.id)).all()
+        count = connection.execute(select(func.count()).select_from(LIVE["sales"])).scalar_one()
+    assert sorted((row.file_name, row.status) for row in rows) == [(name, "success") for name in names]
+    assert count == len(names)
+    assert all((made.folders.data_dir / row.archive_path).is_file() for row in rows)
+    assert os.listdir(made.folders.work) == os.listdir(made.folders.inbox) == []
+
+
+def test_the_database_goes_away_before_it_is_told_where_files_lie(service, monkeypatch):
+    """Intake pauses, as it does wherever else the database goes away."""
+    made = service()
+    names = burst(made, 7)
+    left = [0]
+    tell = Store.filed_all
+
+    def goes_away(store, paths):
+        if not left[0]:
+            left[0] = 8
+        tell(store, paths)
+
+    def before(*_about: Any) -> None:
+        if left[0] > 1:  # one is left: it does not go away again
+            left[0] -= 1
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Store, "filed_all", goes_away)
+    event.listen(made.store.engine, "before_cursor_execute", before)
+    assert sorted(delivered(made)) == names
+    event.remove(made.store.engine, "before_cursor_execute", before)
+    is_whole(made, names)
