@@ -4,6 +4,7 @@ What becomes of one file is ``porter.py``'s, what becomes of many small ones ``c
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from daemon import claims, together
@@ -78,13 +79,14 @@ class Carrier:
         """Takes up what a process that died had claimed, or had taken out."""
         porter = self.porter
         finish_unloads(porter.store, porter.folders)
-        for claim in claims.orphans(porter.folders, porter.store.unfiled):
-            with bound(delivery=claim.id, file=claim.name):
-                if not claim.name and porter.store.outcome_of(claim.id) is None:
-                    claims.drop(claim)  # it died before the file was in
-                    continue
-                emit(Event.DELIVERY_RECOVERED, state="claimed" if claim.name else "filed")
-            porter.carry_through(claim, patient=patient)
+        with closing(claims.orphans(porter.folders, porter.store.unfiled)) as orphans:
+            for claim in orphans:
+                with bound(delivery=claim.id, file=claim.name):
+                    if not claim.name and porter.store.outcome_of(claim.id) is None:
+                        claims.drop(claim)  # it died before the file was in
+                        continue
+                    emit(Event.DELIVERY_RECOVERED, state="claimed" if claim.name else "filed")
+                porter.carry_through(claim, patient=patient)
 
     def _groups(self, names: Iterable[str]) -> Iterator[list[str]]:
         """Neighbours that are small enough to be read together, or one file."""

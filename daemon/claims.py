@@ -19,7 +19,8 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -372,8 +373,10 @@ def abandon(claim: Claim) -> None:
         os.close(claim.lock)
 
 
-def orphans(folders: Folders, unfiled: Callable[[str], Iterable[str]] = lambda _ids: ()) -> Iterator[Claim]:
-    """Claims that nobody holds: their owner died. Each is locked when it is yielded.
+def orphans(
+    folders: Folders, unfiled: Callable[[str], Iterable[str]] = lambda _ids: ()
+) -> Generator[Claim, None, None]:
+    """Claims that nobody holds: their owner died. Each is locked when it is yielded; to be closed, if not all are taken.
 
     Args:
         folders: the data folder.
@@ -397,14 +400,17 @@ def orphans(folders: Folders, unfiled: Callable[[str], Iterable[str]] = lambda _
 
 def _of_batch(batch: Batch, unfiled: Callable[[str], Iterable[str]]) -> Iterator[Claim]:
     """The claims of a batch, as they were taken, and then those whose file is gone from it."""
+    left: deque[Claim] = deque()
     try:
-        there = [batch.claim(name, NOTHING_KNOWN) for name in _names_in(batch.folder / _ROOM)]
-        ids = {claim.id for claim in there}
+        left.extend(batch.claim(name, NOTHING_KNOWN) for name in _names_in(batch.folder / _ROOM))
+        ids = {claim.id for claim in left}
         gone = [claim_id for claim_id in unfiled(f"{batch.id}-") if claim_id not in ids]
-        yield from there
-        for claim_id in gone:
-            yield replace(batch.claim("", NOTHING_KNOWN), id=claim_id)
+        left.extend(replace(batch.claim("", NOTHING_KNOWN), id=claim_id) for claim_id in gone)
+        while left:
+            yield left.popleft()
     finally:
+        for claim in left:  # nobody took them
+            abandon(claim)
         batch.leave()
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
+from support.faults import Crash, release_locks
 from support.files import csv_bytes, drop
 
 from daemon import together
+from daemon.errors import TransientError
 from daemon.service import Service
 from daemon.store import Store
 from daemon.store.schema import DELIVERIES, LIVE
@@ -71,3 +73,28 @@ def test_the_database_goes_away_before_it_is_told_where_files_lie(service, monke
     assert sorted(delivered(made)) == names
     event.remove(made.store.engine, "before_cursor_execute", before)
     is_whole(made, names)
+
+
+def test_what_could_not_be_recovered_is_recovered_later_by_the_same_process(service, monkeypatch):
+    made = service()
+    names = burst(made, 3)
+
+    def dies(*_arguments: Any, **_named: Any) -> None:
+        raise Crash
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "commit_together", dies)
+        with pytest.raises(Crash):
+            made.drain()
+    release_locks(made.folders.work)
+
+    def unwell(*_arguments: Any, **_named: Any) -> None:
+        raise TransientError("unwell")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "commit", unwell)
+        with pytest.raises(TransientError):
+            service().drain()
+    again = service()
+    again.drain()
+    is_whole(again, names)
