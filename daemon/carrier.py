@@ -12,6 +12,7 @@ from daemon.convoy import Convoy
 from daemon.events import Event
 from daemon.hands import finish_unloads
 from daemon.logs import bound, display_name, emit
+from daemon.outbox import acknowledge
 from daemon.porter import Porter
 
 
@@ -79,7 +80,7 @@ class Carrier:
         """Takes up what a process that died had claimed, or had taken out."""
         porter = self.porter
         finish_unloads(porter.store, porter.folders)
-        with closing(claims.orphans(porter.folders, porter.store.unfiled)) as orphans:
+        with closing(claims.orphans(porter.folders, self._unfiled)) as orphans:
             for claim in orphans:
                 with bound(delivery=claim.id, file=claim.name):
                     if not claim.name and porter.store.outcome_of(claim.id) is None:
@@ -87,6 +88,14 @@ class Carrier:
                         continue
                     emit(Event.DELIVERY_RECOVERED, state="claimed" if claim.name else "filed")
                 porter.carry_through(claim, patient=patient)
+
+    def _unfiled(self, batch: str) -> list[str]:
+        """The claims of a batch whose filing the database does not know; the senders of the others are told, if they were not."""
+        porter = self.porter
+        if porter.rules.outbox.enabled:
+            for delivery_id in porter.store.filed_among(batch):
+                acknowledge(delivery_id, porter.store, porter.folders, porter.rules.outbox)
+        return porter.store.unfiled(batch)
 
     def _groups(self, names: Iterable[str]) -> Iterator[list[str]]:
         """Neighbours that are small enough to be read together, or one file."""

@@ -356,6 +356,12 @@ def unfiled(connection: Connection, claims: str) -> list[str]:
     return list(connection.execute(select(_C.claim).where(is_one).order_by(_C.id)).scalars())
 
 
+def filed_among(connection: Connection, claims: str) -> list[int]:
+    """The deliveries whose claims begin so, and of which it is known where their file lies, in the order in which they were loaded."""
+    is_one = _C.claim.startswith(claims, autoescape=True) & _C.archive_path.is_not(None)
+    return list(connection.execute(select(_C.id).where(is_one).order_by(_C.id)).scalars())
+
+
 def _outcome(row: Row[*tuple[Any, ...]]) -> Outcome:
     if row.status == "duplicate":
         return Duplicate(row.id, row.duplicate_of)

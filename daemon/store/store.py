@@ -78,6 +78,11 @@ class Store:
         with self._reading() as connection:
             return ledger.unfiled(connection, claims)
 
+    def filed_among(self, claims: str) -> list[int]:
+        """The deliveries whose claims begin so, and of which it is known where their file lies, in the order in which they were loaded."""
+        with self._reading() as connection:
+            return ledger.filed_among(connection, claims)
+
     def known(self, sha256: str, slot: str | None = None) -> Known:
         """What became of these bytes before; with a slot, what became of them in it."""
         with self._reading() as connection:

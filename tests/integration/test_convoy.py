@@ -9,7 +9,7 @@ from sqlalchemy import event, func, select
 from support.faults import Crash, release_locks
 from support.files import csv_bytes, drop
 
-from daemon import together
+from daemon import outbox, together
 from daemon.errors import TransientError
 from daemon.service import Service
 from daemon.store import Store
@@ -98,3 +98,28 @@ def test_what_could_not_be_recovered_is_recovered_later_by_the_same_process(serv
     again = service()
     again.drain()
     is_whole(again, names)
+
+
+@SQLITE
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_death_while_senders_are_told_is_made_good(service, monkeypatch, at):
+    """The database knows where the files lie by then."""
+    made = service(**ON)
+    names = burst(made, 3)
+    acknowledge, calls = outbox.acknowledge, []
+
+    def dies(*arguments):
+        calls.append(1)
+        if len(calls) == at:
+            raise Crash
+        acknowledge(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(together, "acknowledge", dies)
+        with pytest.raises(Crash):
+            made.drain()
+    release_locks(made.folders.work)
+    release_locks(made.folders.data_dir / "outbox")
+    again = service(**ON)
+    again.drain()
+    assert sorted(os.listdir(again.folders.data_dir / "outbox")) == [f"{name}.ack.json" for name in names]
