@@ -5,9 +5,10 @@ fails there is tried again file by file, with all the patience there is.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import ParamSpec, TypeVar
 
 from daemon import claims, together
 from daemon.claims import Batch, Claim
@@ -18,6 +19,9 @@ from daemon.logs import display_name, emit
 from daemon.porter import Porter
 from daemon.together import Done, Item
 from daemon.vitals import Phase
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,16 @@ class Convoy:
     def _start(self) -> None:
         """There is something to do while the run is written."""
         if self._loading is not None and self._loading.result is None:
-            self._loading = replace(self._loading, result=self._writer.submit(self._load, self._loading.run))
+            self._loading = replace(self._loading, result=self._submit(self._load, self._loading.run))
+
+    def _submit(self, work: Callable[_P, _T], *about: _P.args, **named: _P.kwargs) -> Future[_T] | None:
+        """Has something done in the thread; None if no thread can be started: then it is done in its turn."""
+        try:
+            return self._writer.submit(work, *about, **named)
+        except RuntimeError:
+            # the other one has it in its queue, and would do it as soon as it has a thread
+            self._writer = ThreadPoolExecutor(1, "load")
+            return None
 
     def _load(self, run: Run) -> list[Done]:
         return together.load_run(run.items, self.porter.rules, self.porter.store, run.seconds)
@@ -203,7 +216,7 @@ class Convoy:
             yield from self._carry(done, patient=patient)
         else:
             is_writing = self._loading is not None  # two at a time would wait for each other
-            result = self._writer.submit(porter.store.filed_all, paths) if is_writing else None
+            result = self._submit(porter.store.filed_all, paths) if is_writing else None
             self._filing = _Filing(done, paths, result)
 
     def _filed(self, *, patient: bool) -> Iterator[str]:

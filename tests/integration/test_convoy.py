@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from typing import Any
 
 import pytest
@@ -72,6 +73,19 @@ def test_the_database_goes_away_before_it_is_told_where_files_lie(service, monke
     event.listen(made.store.engine, "before_cursor_execute", before)
     assert sorted(delivered(made)) == names
     event.remove(made.store.engine, "before_cursor_execute", before)
+    is_whole(made, names)
+
+
+@SQLITE
+def test_where_no_thread_can_be_started_files_are_written_one_after_the_other(service, monkeypatch):
+    made = service()
+    names = burst(made, 7)
+
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert delivered(made) == names
     is_whole(made, names)
 
 
