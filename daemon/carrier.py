@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from daemon import claims, together
-from daemon.convoy import Convoy
+from daemon.convoy import BrokenOff, Convoy
 from daemon.events import Event
 from daemon.hands import finish_unloads
 from daemon.logs import bound, display_name, emit
@@ -72,6 +72,8 @@ class Carrier:
                     if self.deliver(some[0], patient=patient):
                         yield some[0]
             yield from convoy.finish(patient=patient)
+        except BrokenOff:
+            convoy.let_go()
         except (Exception, GeneratorExit):
             convoy.let_go()
             raise
@@ -88,6 +90,8 @@ class Carrier:
                         continue
                     emit(Event.DELIVERY_RECOVERED, state="claimed" if claim.name else "filed")
                 porter.carry_through(claim, patient=patient)
+                if porter.is_broken_off:
+                    return
 
     def _unfiled(self, batch: str) -> list[str]:
         """The claims of a batch whose filing the database does not know; the senders of the others are told, if they were not."""

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from daemon import claims, together
 from daemon.claims import Batch, Claim
-from daemon.errors import OutcomeUnknown
+from daemon.errors import OutcomeUnknown, TransientError
 from daemon.events import Event
 from daemon.faults import world
 from daemon.logs import display_name, emit
@@ -22,6 +22,10 @@ from daemon.vitals import Phase
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class BrokenOff(TransientError):  # noqa: N818  (named by what is so)
+    """The daemon was asked to stop while the world was unwell: what is in hand is let go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class Convoy:
 
         Raises:
             TransientError: the world did not get well, and nobody is to wait for it.
+            BrokenOff: it did not get well until the daemon was asked to stop.
         """
         before, done = self._loading, self._loaded()
         if run.is_alone or (before and len(done) < len(before.run.items)):
@@ -204,6 +209,8 @@ class Convoy:
             del self._taken[item.claim.id]
             self.porter.carry_through(item.claim, patient=patient)
             yield item.claim.name
+            if self.porter.is_broken_off:
+                raise BrokenOff
 
     def _file(self, done: Sequence[Done], *, patient: bool) -> Iterator[str]:
         """Moves loaded files into the archive; yields the names of those that were to be ended alone."""

@@ -40,6 +40,7 @@ class Porter:
         left_behind: something stayed claimed, and is to be recovered.
         told: the claims whose outcome stands in the log already.
         unsure: the claims of which nobody knows whether they are in the database.
+        is_broken_off: it was asked to stop while the world was unwell, and what was in hand has not come to its end.
     """
 
     rules: Rules
@@ -51,6 +52,7 @@ class Porter:
     left_behind: bool = False
     told: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
+    is_broken_off: bool = False
 
     def take(self, name: str, *, patient: bool, batch: Batch | None = None) -> Claim | None:
         """Claims a complete file; None if it is not there any more.
@@ -136,7 +138,9 @@ class Porter:
             raise
         except TransientError as error:
             attempts = self.patience.retry.attempts
-            return self.patience.when_well(lambda: self._ingest(claim, attempts), error)
+            outcome = self.patience.when_well(lambda: self._ingest(claim, attempts), error)
+            self.is_broken_off |= outcome is None and self.patience.stop.is_set()
+            return outcome
 
     def _with_retries(self, claim: Claim) -> Outcome | None:
         return self.patience.with_retries(lambda attempt: self._ingest(claim, attempt))

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from support.faults import Crash, release_locks
 from support.files import csv_bytes, drop
 
 from daemon import outbox, together
+from daemon.alerts.pause import PauseWatch
 from daemon.errors import TransientError
 from daemon.service import Service
 from daemon.store import Store
@@ -87,6 +89,29 @@ def test_where_no_thread_can_be_started_files_are_written_one_after_the_other(se
     monkeypatch.setattr(threading.Thread, "start", start)
     assert delivered(made) == names
     is_whole(made, names)
+
+
+@SQLITE
+def test_asked_to_stop_while_the_database_is_locked(service, store, monkeypatch):
+    """It does not try all files in hand first."""
+    made = service()
+    monkeypatch.setattr(together, "MOST_FILES", 200)
+    names = burst(made, 30)
+    store.engine.dispose()
+    event.listen(store.engine, "connect", lambda raw, _record: raw.execute("PRAGMA busy_timeout = 200"))
+    other = sqlite3.connect(store.engine.url.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(PauseWatch, "begin", lambda *_about: made.request_stop())
+    begun = time.monotonic()
+    delivered(made)
+    seconds = time.monotonic() - begun
+    other.close()
+    release_locks(made.folders.work)
+    made.stop.clear()
+    again = service()
+    again.drain()
+    is_whole(again, names)
+    assert seconds < 3
 
 
 def test_what_could_not_be_recovered_is_recovered_later_by_the_same_process(service, monkeypatch):
