@@ -186,8 +186,12 @@ class Service:
 
     def _begin(self) -> None:
         """What a process that died left behind, and what waits."""
-        self.carrier.recover(patient=True)
+        self._recover()
         self._scan()
+
+    def _recover(self) -> None:
+        """As soon as the database says what it knows of what was left behind."""
+        self.patience.when_well(lambda: self.carrier.recover(patient=True))
 
     def _say_ready(self, begun: float) -> None:
         self.vitals.ready_at = time.monotonic()
@@ -215,7 +219,7 @@ class Service:
                 self.scan_wanted = False
                 if self.porter.left_behind:
                     self.porter.left_behind = False
-                    self.carrier.recover(patient=True)
+                    self._recover()
                 self._scan()
                 last_scan = time.monotonic()
         if self.stop.is_set():

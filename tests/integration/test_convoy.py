@@ -162,3 +162,22 @@ def test_a_death_while_senders_are_told_is_made_good(service, monkeypatch, at):
     again = service(**ON)
     again.drain()
     assert sorted(os.listdir(again.folders.data_dir / "outbox")) == [f"{name}.ack.json" for name in names]
+
+
+@SQLITE
+def test_the_database_is_away_when_the_daemon_begins(service):
+    """It waits, as it does later."""
+    made = service()
+    left = [3]
+
+    def before(*_about: Any) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise sqlite3.OperationalError("disk I/O error")
+        if made.vitals.ready_at is not None:
+            made.request_stop()
+
+    event.listen(made.store.engine, "before_cursor_execute", before)
+    made.run()
+    event.remove(made.store.engine, "before_cursor_execute", before)
+    assert made.vitals.ready_at is not None
