@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, func, select
 from support.faults import Crash, release_locks
 from support.files import csv_bytes, drop
+from support.loading import wipe
 
 from daemon import outbox, together
 from daemon.alerts.pause import PauseWatch
@@ -181,3 +182,21 @@ def test_the_database_is_away_when_the_daemon_begins(service):
     made.run()
     event.remove(made.store.engine, "before_cursor_execute", before)
     assert made.vitals.ready_at is not None
+
+
+@SQLITE
+def test_who_does_not_wait_for_the_end_loses_nothing(service):
+    """With two runs in hand, in the middle of which is a file that goes alone."""
+    for files in range(9):
+        made = service()
+        wipe(made.store.engine)
+        names = burst(made, 9)
+        drop(made.folders.inbox, names[4], csv_bytes(SALES, ['2025-06-01,"P4",pos,1,2.5']))
+        made.inbox.scan()
+        delivering = made.carrier.deliver_all(made.inbox.ready(), patient=False, enough=lambda: False)
+        for _ in range(files):
+            next(delivering)
+        delivering.close()
+        again = service()
+        again.drain()
+        is_whole(again, names)
