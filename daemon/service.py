@@ -3,7 +3,6 @@
 The carrier (``carrier.py``) brings each file to its end; the patience (``patience.py``) meets a world that is not well.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,7 +35,6 @@ from daemon.vitals import Phase, Vitals
 from daemon.watch import Watcher
 
 _FLUSH_SECONDS = 20.0  # for letters at the end of a drain; what is left goes out with the next one
-_PUT_OFF = 2.0  # seconds that a step is put off at most, for a file that is about to be complete
 _TICK = 60.0  # seconds between two looks at what time alone brings about
 _CLOCK_TOLERANCE = 5.0  # seconds that the wall clock may move against the steady one between two looks
 _FIXED = ("data_dir", "database")  # settings that no reload changes
@@ -70,7 +68,6 @@ class Service:
     notifier: Notifier = field(default_factory=Notifier)
     _rights: Rights | None = None
     _next_tick: float = 0.0
-    _put_off_since: float = math.inf
     _tidied_after: int = 0
     folders: Folders = field(init=False)
     inbox: Inbox = field(init=False)
@@ -150,7 +147,7 @@ class Service:
                     self.stop.wait(self.inbox.next_look())
                     self.inbox.look(mine)
                     mine &= set(self.inbox.waiting)
-        self.after.run(lambda _seconds: self.stop.is_set())
+        self.after.run(self.stop.is_set)
         self.courier.flush(_FLUSH_SECONDS)
         return self.summary
 
@@ -206,7 +203,7 @@ class Service:
             for _name in self.carrier.deliver_all(self._ready(), patient=True, enough=self.stop.is_set):
                 pass
             look_at = time.monotonic() + self._until_look(watcher, last_scan)
-            self._follow_up(look_at, time.monotonic() + (self.inbox.next_look() or math.inf))
+            self._follow_up(look_at)
             self._note(watcher)
             self.heart.wait(self.wake, min(look_at - time.monotonic(), self.after.next_try()), Phase.IDLE)
             self.wake.clear()
@@ -231,24 +228,12 @@ class Service:
         until_scan = max(0.0, last_scan + watcher.scan_seconds - time.monotonic())
         return min(until_scan, watcher.next_turn(), self.inbox.next_look() or until_scan)
 
-    def _follow_up(self, until: float, file_at: float) -> None:
-        """What follows the deliveries, as long as no file waits for us and nothing is to be looked at.
+    def _follow_up(self, until: float) -> None:
+        """What follows the deliveries, as long as no file waits for us and nothing is to be looked at."""
 
-        Args:
-            until: when something else is to be done, by the monotonic clock.
-            file_at: when a file may be complete: a step that would not have ended by then is put off for a while.
-        """
-
-        def enough(seconds: float) -> bool:
+        def enough() -> bool:
             self.heart.beat(Phase.FOLLOWING)
-            now = time.monotonic()
-            if self.stop.is_set() or self.wake.is_set() or now >= until:
-                return True
-            if now + seconds <= file_at:
-                self._put_off_since = math.inf
-                return False
-            self._put_off_since = min(self._put_off_since, now)
-            return now - self._put_off_since < _PUT_OFF
+            return self.stop.is_set() or self.wake.is_set() or time.monotonic() >= until
 
         with self.heart.busy(Phase.FOLLOWING):
             self.after.run(enough)

@@ -18,7 +18,6 @@ from daemon.settings import Settings
 from daemon.store import Store
 
 _PASSING = 5.0  # seconds that a step is left alone if the world was at fault
-_NOTHING = 0.003  # seconds: a step that takes no longer had nothing to do
 _PAUSE = 60.0  # seconds that it is left alone after any other failure
 
 
@@ -34,14 +33,9 @@ class AfterSteps:
     store: Store
     settings: Settings
     _failed: dict[str, float] = field(default_factory=dict)  # when each is tried again
-    _took: dict[str, float] = field(
-        default_factory=dict
-    )  # seconds, the last time that there was something to do
 
-    def run(self, enough: Callable[[float], bool] = lambda _seconds: False) -> None:
+    def run(self, enough: Callable[[], bool] = lambda: False) -> None:
         """Does what is due, until nothing is, or ``enough`` says that files wait or the end has come.
-
-        ``enough`` is told how many seconds the next step is likely to take, as long as which nothing else is done.
 
         Each turn does what is most urgent: the products that deliveries touched, then the days, whose alerts somebody
         waits for, and only then the products that a new day moves on.
@@ -49,10 +43,7 @@ class AfterSteps:
         No error leaves it: what fails stays due, is told in the log, and is tried again later.
         """
         steps = {"features": self._features, "quality": self._quality, "new day": self._new_day}
-        while any(
-            not enough(self._took.get(name, 0.0)) and self._attempt(name, step)
-            for name, step in steps.items()
-        ):
+        while any(not enough() and self._attempt(name, step) for name, step in steps.items()):
             pass
 
     def next_try(self) -> float:
@@ -81,7 +72,6 @@ class AfterSteps:
         """Whether there is more of this step to do now."""
         if time.monotonic() < self._failed.get(name, 0.0):
             return False
-        begun = time.monotonic()
         try:
             more = step()
         except TransientError as error:
@@ -99,9 +89,6 @@ class AfterSteps:
             pause = _PAUSE
         else:
             self._failed.pop(name, None)
-            took = time.monotonic() - begun
-            if took > _NOTHING:
-                self._took[name] = took
             return more
         self._failed[name] = time.monotonic() + pause
         return False

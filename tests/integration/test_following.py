@@ -124,7 +124,7 @@ def test_days_are_judged_before_a_new_day_moves_the_other_products_on(store, dat
     windows = select(FEATURE_WINDOWS.c.as_of).distinct()
     turns = []
 
-    def enough(_seconds):
+    def enough():
         with store.engine.connect() as connection:
             turns.append((*due(store.engine), len(connection.execute(windows).all())))
         return len(turns) > 20
@@ -199,19 +199,3 @@ def test_the_doctor_tells_what_grows_old_and_why(store, database_url, tmp_path):
     assert found.state == "fail"
     assert "ValueError: a window has layout 255" in found.said
     assert due(store.engine) == marks
-
-
-def test_a_step_is_put_off_for_a_file_that_is_about_to_be_complete_but_not_for_ever(service, monkeypatch):
-    made = service()
-    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
-    made.inbox.scan()
-    list(made.carrier.deliver_all(made.inbox.ready(), patient=False, enough=lambda: False))
-    there = due(made.store.engine)
-    assert all(there)
-    made.after._took = {"features": 0.5, "quality": 0.5, "new day": 0.5}
-    made._follow_up(math.inf, time.monotonic() + 0.4)
-    assert due(made.store.engine) == there
-    monkeypatch.setattr("daemon.service._PUT_OFF", 0.0)
-    made._follow_up(math.inf, time.monotonic() + 0.4)
-    assert not any(due(made.store.engine))
-    assert 0 < made.after._took["features"] < 0.5, "it is known anew"
