@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 # the server or its administrator ended (our own limit is told apart before, see watched.py).
 _PASSING_STATES = ("40001", "40P01", "08", "57P0", "57014", "53", "55P03", "25006")
 IMMEDIATE = {"begin": "IMMEDIATE"}
-# Of libpq: a server that vanishes without a word is given up after about half a minute, not after TCP's two hours.
-_PATIENCE = {
+# Of libpq: text is UTF-8 whatever the database's own encoding (a character that it does not have is an error, never another one),
+# and a server that vanishes without a word is given up after about half a minute, not after TCP's two hours.
+_LIBPQ = {
+    "client_encoding": "utf8",
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -47,7 +49,7 @@ def open_engine(url: str, *, busy_timeout_seconds: float = 10.0) -> Engine:
             parsed,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",  # whatever the server's default: who waited sees what was committed
-            connect_args=_PATIENCE,
+            connect_args=_LIBPQ,
         )
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
