@@ -19,7 +19,7 @@ from daemon.errors import TransientError
 
 AUTOCHECKPOINT = 8000  # pages of the log after which a commit copies it into the database
 MOST = 8  # SQLite can attach ten
-_WAITING = 2  # batches that wait to be written
+_WAITING = 1  # batches that wait to be written
 _FAST = ("journal_mode=OFF", "synchronous=OFF")  # they are thrown away in any case
 
 

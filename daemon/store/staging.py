@@ -37,7 +37,7 @@ _REJECT_COLUMNS = {
     "raw": "TEXT",
 }
 _MOST_SUM = 2**62
-_MERGE_ABOVE = 200_000  # rows of partial sums kept before they are merged
+_MERGE_ABOVE = 100_000  # rows of partial sums kept before they are merged
 SCRATCH_ABOVE = 4 << 20  # bytes of a file from which the scratch file pays (measured: about 50 000 rows)
 
 

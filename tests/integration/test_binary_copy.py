@@ -1,8 +1,10 @@
 """Rows in binary COPY's words are the rows that COPY of text gives."""
 
+import os
 from datetime import datetime
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -25,6 +27,7 @@ KINDS = (
     Column("price", Decimal(4, 0, 10**11)),
     Column("share", Decimal(9, 0, 1)),
 )
+NAME = Column("name", Text(40))
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2199, 12, 31)).map(lambda at: at.isoformat(" "))
 MONEY = st.integers(-(10**15) + 1, 10**15 - 1).map(lambda units: units / 10**4)
 ROW = st.tuples(
@@ -83,7 +86,30 @@ def test_what_the_server_refuses_is_said(store):
     with store.engine.connect() as connection:
         connection.exec_driver_sql("CREATE TEMPORARY TABLE short (id BIGINT, name VARCHAR(40))")
         copying = Copying(connection)
-        copying.append("short", *encoded(np.array([1]), batch, [Column("name", Text(40))]))
+        copying.append("short", *encoded(np.array([1]), batch, [NAME]))
         with pytest.raises(Exception, match="too long"):
             copying.finish()
         copying.close()
+
+
+def test_a_database_of_another_encoding_gets_each_character_or_an_error(postgres, tmp_path):
+    name = f"latin_copy_{os.getpid()}"
+    with psycopg.connect(postgres.url("postgres").replace("+psycopg", ""), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+    opened = Store.open(postgres.url(name))
+    try:
+        with opened.engine.connect() as connection:
+            connection.exec_driver_sql("CREATE TEMPORARY TABLE names (id BIGINT, name VARCHAR(40))")
+            Postgresql().insert(connection, "names", pa.record_batch({"id": [1], "name": ["café"]}))
+            copying = Copying(connection)
+            copying.append("names", *encoded(np.array([2]), pa.record_batch({"name": ["café"]}), [NAME]))
+            copying.finish()
+            found = connection.exec_driver_sql("SELECT name FROM names").scalars().all()
+            assert found == ["café", "café"]
+            copying.append("names", *encoded(np.array([3]), pa.record_batch({"name": ["語"]}), [NAME]))
+            with pytest.raises(Exception, match="no equivalent"):
+                copying.finish()
+            copying.close()
+    finally:
+        opened.close()
+        postgres.drop(name)
