@@ -33,8 +33,11 @@ def test_sqlite_is_locked_for_fifteen_seconds(sqlite_trial: Trial) -> None:
     """With the waits of the default configuration: ten seconds in SQLite, then again."""
     daemon = sqlite_trial.run(retry__attempts="5")
     sqlite_trial.send(FIRST)
-    sqlite_trial.place.wait_loaded(FIRST)
-    with _locked(sqlite_trial.place):
+    place = sqlite_trial.place
+    place.wait_loaded(FIRST)
+    # else what follows the first file would meet the lock, and not the second one
+    until(lambda: place.scalar("SELECT COUNT(*) FROM due_days") == 0, 30, "all has followed")
+    with _locked(place):
         sqlite_trial.send(SECOND)
         time.sleep(15)
     sqlite_trial.over()
