@@ -11,7 +11,7 @@ from daemon import claims, together
 from daemon.convoy import BrokenOff, Convoy
 from daemon.events import Event
 from daemon.hands import finish_unloads
-from daemon.logs import bound, display_name, emit
+from daemon.logs import bound, emit
 from daemon.outbox import acknowledge
 from daemon.porter import Porter
 
@@ -40,9 +40,7 @@ class Carrier:
         if not self.porter.inbox.is_unchanged(name):
             return False
         claim = self.porter.take(name, patient=patient)
-        self.porter.inbox.forget(name)
         if claim is not None:
-            emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
             self.porter.carry_through(claim, patient=patient)
         return True
 

@@ -15,7 +15,7 @@ from daemon.claims import Batch, Claim
 from daemon.errors import OutcomeUnknown, TransientError
 from daemon.events import Event
 from daemon.faults import world
-from daemon.logs import display_name, emit
+from daemon.logs import emit
 from daemon.porter import Porter
 from daemon.together import Done, Item
 from daemon.vitals import Phase
@@ -96,11 +96,9 @@ class Convoy:
                 if not porter.inbox.is_unchanged(name):
                     continue
                 claim = porter.take(name, patient=patient, batch=batch)
-                porter.inbox.forget(name)
                 if claim is not None:
                     mine.append(claim)
                     self._taken[claim.id] = claim
-                    emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
         finally:
             if batch:
                 batch.leave()

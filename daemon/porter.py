@@ -65,6 +65,13 @@ class Porter:
         Raises:
             TransientError: the world is at fault, and nobody is to wait for it.
         """
+        claim = self._claim(name, batch, patient=patient)
+        self.inbox.forget(name)
+        if claim is not None:
+            emit(Event.DELIVERY_CLAIMED, delivery=claim.id, file=display_name(name))
+        return claim
+
+    def _claim(self, name: str, batch: Batch | None, *, patient: bool) -> Claim | None:
         arrival = self.inbox.arrival(name)
 
         def take() -> Claim | None:

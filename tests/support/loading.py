@@ -5,13 +5,14 @@ import os
 import secrets
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine, delete, func, select
 
 from daemon.outcomes import Delivery, Dialect, Outcome
 from daemon.reading import Kin, Reading, Rules, read_into
+from daemon.service import Service
 from daemon.settings import Settings
 from daemon.store import Store
-from daemon.store.schema import METADATA
+from daemon.store.schema import DELIVERIES, LIVE, METADATA
 from handlers.fixes import fixing
 from handlers.route import route
 
@@ -72,3 +73,15 @@ def wipe(engine: Engine) -> None:
     with engine.begin() as connection:
         for table in reversed(METADATA.sorted_tables):
             connection.execute(delete(table))
+
+
+def is_whole(made: Service, names: list[str], rows: int) -> None:
+    """Each sales file is loaded once, with so many rows, and filed, and nothing is left."""
+    with made.store.engine.connect() as connection:
+        c = DELIVERIES.c
+        found = connection.execute(select(c.file_name, c.status, c.archive_path).order_by(c.id)).all()
+        count = connection.execute(select(func.count()).select_from(LIVE["sales"])).scalar_one()
+    assert sorted((row.file_name, row.status) for row in found) == [(name, "success") for name in names]
+    assert count == rows * len(names)
+    assert all((made.folders.data_dir / row.archive_path).is_file() for row in found)
+    assert os.listdir(made.folders.work) == os.listdir(made.folders.inbox) == []
