@@ -17,3 +17,7 @@ class OutcomeUnknown(DatabaseUnavailable):
 
 class ConfigError(StockgripError):
     """The configuration is wrong: correct config.yaml or the STOCKGRIP_ variables and start again."""
+
+
+class GaveWay(StockgripError):  # noqa: N818  (named by what is so)
+    """A change was broken off before its commit, for something more urgent waits: nothing of it is done, do it again later."""

@@ -3,6 +3,7 @@
 ``threading.Event`` may not: its lock is not reentrant, and a handler runs in the very thread that may hold it.
 """
 
+import math
 import os
 import select
 
@@ -42,7 +43,7 @@ class Flag:
         if not self._on:
             poll = select.poll()
             poll.register(self._read, select.POLLIN)
-            poll.poll(None if timeout is None else max(0, int(timeout * 1000)))
+            poll.poll(None if timeout is None else max(0, math.ceil(timeout * 1000)))
         return self._on
 
     def close(self) -> None:

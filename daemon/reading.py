@@ -162,7 +162,9 @@ def read_into(
     unknown = header.unknown if kin.fixes is None else tuple(set(header.unknown) - set(WHY_COLUMNS))
     reading.dialect = Dialect(codec, header.delimiter, header.names, unknown)
     if kin.alone and feed.key and feed.key[0] not in header.positions:
-        stage.go_direct(os.fstat(fd).st_size * (_UNPACKED if compression else 1) // source.CHUNK)
+        blocks = os.fstat(fd).st_size * (_UNPACKED if compression else 1) // source.CHUNK
+        absent = {c.name for c in feed.columns if c.name not in header.positions and c.default is None}
+        stage.go_direct(blocks, absent | {feed.key[-1]})
     now = arrived.astimezone(rules.timezone).replace(tzinfo=None)
     context = Context(now, rules.timezone, day or kin.day)
 

@@ -35,6 +35,7 @@ from daemon.vitals import Phase, Vitals
 from daemon.watch import Watcher
 
 _FLUSH_SECONDS = 20.0  # for letters at the end of a drain; what is left goes out with the next one
+_HEADWAY = 0.015  # seconds before a look at which nothing more is begun: about what a step does between two statements
 _TICK = 60.0  # seconds between two looks at what time alone brings about
 _CLOCK_TOLERANCE = 5.0  # seconds that the wall clock may move against the steady one between two looks
 _FIXED = ("data_dir", "database")  # settings that no reload changes
@@ -226,14 +227,17 @@ class Service:
     def _until_look(self, watcher: Watcher, last_scan: float) -> float:
         """Seconds until a file may be ready, a scan is due or the watcher wants to be tended."""
         until_scan = max(0.0, last_scan + watcher.scan_seconds - time.monotonic())
-        return min(until_scan, watcher.next_turn(), self.inbox.next_look() or until_scan)
+        until_ready = self.inbox.next_look()
+        return min(until_scan, watcher.next_turn(), until_scan if until_ready is None else until_ready)
 
     def _follow_up(self, until: float) -> None:
         """What follows the deliveries, as long as no file waits for us and nothing is to be looked at."""
+        now = time.monotonic()
+        last = until - min(_HEADWAY, (until - now) / 2)
 
         def enough() -> bool:
             self.heart.beat(Phase.FOLLOWING)
-            return self.stop.is_set() or self.wake.is_set() or time.monotonic() >= until
+            return self.stop.is_set() or self.wake.is_set() or time.monotonic() >= last
 
         with self.heart.busy(Phase.FOLLOWING):
             self.after.run(enough)

@@ -118,7 +118,7 @@ def split(block: bytes, first_line: int, header: Header) -> Cells:
         block=block,
         starts=starts[table_rows],
         ends=ends[table_rows],
-        controls=bool((data < 32).sum() > len(newlines_outside)),  # noqa: PLR2004
+        controls=bool(np.count_nonzero(data < 32) > len(newlines_outside)),  # noqa: PLR2004
     )
 
 

@@ -5,7 +5,7 @@ day, or a late one, computes the current row of its products anew; once a newer 
 wall clock plays no part.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import groupby
@@ -23,26 +23,43 @@ from handlers.features import features_of
 from handlers.features.build import CARRY_DAYS
 from handlers.features.history import SIGNAL_DAYS, STOCK_DAYS, UNITS_DAYS, Days, Flags, Floats, Ints
 
-_MOST_DUE = 12_000  # rows of due_products: a product has one for each feed
+_MOST_DUE = 3_000  # rows of due_products, a product has one for each feed: some 0.3 s, in which a file may have to wait
+_FEW_DUE = 200  # so many take some 30 ms, half of which any step takes
 _MOST_DAYS = 60_000  # days of products that are read in one step
 _WHOLE_DAYS = UNITS_DAYS + STOCK_DAYS + CARRY_DAYS  # of a product that is read anew
 _MOST_MOVED = 2_000  # products whose window is only moved on
 _MOST_PRUNED = 10_000  # rows
 
 
-def advance(store: Store, settings: Settings) -> bool:
-    """Brings some products that deliveries touched up to date, in one transaction; whether there may be more to do."""
+def advance(
+    store: Store, settings: Settings, gives_way: Callable[[], bool] | None = None, *, soon_done: bool = False
+) -> bool:
+    """Brings some products that deliveries touched up to date, in one transaction; whether there may be more to do.
+
+    Args:
+        store: the database.
+        settings: of the daemon.
+        gives_way: see ``Store.change``.
+        soon_done: take few of them.
+
+    Raises:
+        GaveWay: ``gives_way`` said so.
+    """
     if not store.ask(table.has_due):
         return False
     with timed("features"):
-        return store.change(lambda connection: _advance(connection, settings.features))
+        most = _FEW_DUE if soon_done else _MOST_DUE
+        return store.change(lambda connection: _advance(connection, settings.features, most), gives_way)
 
 
-def move_on(store: Store, settings: Settings) -> bool:
+def move_on(store: Store, settings: Settings, gives_way: Callable[[], bool] | None = None) -> bool:
     """Once a new day has come: moves some other products on to it, in one transaction, then removes what has grown old.
 
     Returns:
         Whether there may be more to do.
+
+    Raises:
+        GaveWay: ``gives_way`` said so.
     """
     options = settings.features
 
@@ -56,12 +73,12 @@ def move_on(store: Store, settings: Settings) -> bool:
     if not store.ask(is_due):
         return False
     with timed("new day"):
-        return store.change(lambda connection: _move_on(connection, options))
+        return store.change(lambda connection: _move_on(connection, options), gives_way)
 
 
-def _advance(connection: Transaction, options: FeatureSettings) -> bool:
+def _advance(connection: Transaction, options: FeatureSettings, most: int) -> bool:
     day = table.frontier(connection)
-    some = _some(table.due(connection, _MOST_DUE), day)
+    some = _some(table.due(connection, most), day)
     table.forget(connection, sorted({one.product for one in some if not one.first_seen and one.window}))
     if day is not None:
         products = sorted({one.product for one in some if one.first_seen})

@@ -34,12 +34,16 @@ _UNSETTLED = 14 * DAY  # how long a day that was not settled is asked about
 _HOLES = 28 * DAY  # how far before a day it is asked whether one is missing
 
 
-def judge(database: Store, settings: Settings) -> bool:
-    """Judges some of the oldest days that are due, in one transaction; whether there is more to do."""
+def judge(database: Store, settings: Settings, gives_way: Callable[[], bool] | None = None) -> bool:
+    """Judges some of the oldest days that are due, in one transaction; whether there is more to do.
+
+    Raises:
+        GaveWay: ``gives_way`` said so.
+    """
     if not settings.quality.enabled or not database.ask(lambda connection: store.due(connection, 1, DAY)):
         return False
     with timed("quality"):
-        return database.change(lambda connection: _judge(connection, settings))
+        return database.change(lambda connection: _judge(connection, settings), gives_way)
 
 
 def watch(database: Store, settings: Settings, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon.after import features, quality
-from daemon.errors import TransientError
+from daemon.errors import GaveWay, TransientError
 from daemon.events import Event
 from daemon.logs import emit
 from daemon.settings import Settings
@@ -19,6 +19,7 @@ from daemon.store import Store
 
 _PASSING = 5.0  # seconds that a step is left alone if the world was at fault
 _PAUSE = 60.0  # seconds that it is left alone after any other failure
+_PATIENCE = 3  # how much more often than it was done a step gives way; then it does not
 
 
 @dataclass(slots=True)
@@ -33,15 +34,19 @@ class AfterSteps:
     store: Store
     settings: Settings
     _failed: dict[str, float] = field(default_factory=dict)  # when each is tried again
+    _gave_way: dict[str, int] = field(default_factory=dict)  # how much more often than it was done
+    _enough: Callable[[], bool] = field(default=lambda: False)
 
     def run(self, enough: Callable[[], bool] = lambda: False) -> None:
         """Does what is due, until nothing is, or ``enough`` says that files wait or the end has come.
 
         Each turn does what is most urgent: the products that deliveries touched, then the days, whose alerts somebody
-        waits for, and only then the products that a new day moves on.
+        waits for, and only then the products that a new day moves on. A step that is begun gives way, too: a file
+        waits for the end of a statement, not of a step.
 
         No error leaves it: what fails stays due, is told in the log, and is tried again later.
         """
+        self._enough = enough
         steps = {"features": self._features, "quality": self._quality, "new day": self._new_day}
         while any(not enough() and self._attempt(name, step) for name, step in steps.items()):
             pass
@@ -60,13 +65,17 @@ class AfterSteps:
         self._attempt("watch", lambda: quality.watch(self.store, self.settings, now))
 
     def _features(self) -> bool:
-        return features.advance(self.store, self.settings)
+        gives_way = self._way("features")
+        return features.advance(self.store, self.settings, gives_way, soon_done=gives_way is None)
 
     def _quality(self) -> bool:
-        return quality.judge(self.store, self.settings)
+        return quality.judge(self.store, self.settings, self._way("quality"))
 
     def _new_day(self) -> bool:
-        return features.move_on(self.store, self.settings)
+        return features.move_on(self.store, self.settings, self._way("new day"))
+
+    def _way(self, name: str) -> Callable[[], bool] | None:
+        return self._enough if self._gave_way.get(name, 0) < _PATIENCE else None
 
     def _attempt(self, name: str, step: Callable[[], bool]) -> bool:
         """Whether there is more of this step to do now."""
@@ -74,6 +83,9 @@ class AfterSteps:
             return False
         try:
             more = step()
+        except GaveWay:
+            self._gave_way[name] = self._gave_way.get(name, 0) + 1
+            return True
         except TransientError as error:
             if name not in self._failed:  # it is said once, until the step works again
                 emit(Event.AFTER_STEP_FAILED, step=name, error=str(error), retry_seconds=_PASSING)
@@ -89,6 +101,7 @@ class AfterSteps:
             pause = _PAUSE
         else:
             self._failed.pop(name, None)
+            self._gave_way[name] = max(0, self._gave_way.get(name, 0) - 1)
             return more
         self._failed[name] = time.monotonic() + pause
         return False

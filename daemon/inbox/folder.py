@@ -62,6 +62,7 @@ class _Seen:
     since: float
     seen_at: datetime
     looks: int = 1
+    judged_at: float = -math.inf
     renamed: bool = False
     broken_off: bool = False
     said: dict[Waiting, None] = field(default_factory=dict)
@@ -206,7 +207,7 @@ class Inbox:
     def next_look(self) -> float | None:
         """Seconds until a waiting file may have become complete; None if only its sender can change that."""
         due = min((self._due(seen) for seen in self._seen.values()), default=math.inf)
-        return None if due == math.inf else max(0.005, due - self.clock())
+        return None if due == math.inf else max(0.0, due - self.clock())
 
     def _look(self, name: str) -> None:
         temporary = self._is_temporary(name) is not None
@@ -267,8 +268,8 @@ class Inbox:
         if _is_held(seen):
             return math.inf
         due, now = seen.since + self._patience(seen.why), self.clock()
-        if due > now or seen.looks < 2:  # noqa: PLR2004
-            return due
+        if due > seen.judged_at or seen.looks < 2:  # noqa: PLR2004
+            return due  # perhaps over while others were loaded
         return now + 0.25  # past its time it is held up by a writer: ask again now and then
 
     def _patience(self, why: Waiting | None) -> float:
@@ -278,6 +279,7 @@ class Inbox:
         return max(grace, self.settle.quiet_seconds)
 
     def _is_complete(self, name: str, seen: _Seen, now: float) -> bool:
+        seen.judged_at = now
         why = seen.why = self._why_not(name, seen, now - seen.since)
         if why is None:
             return True

@@ -1,12 +1,10 @@
-"""Rows of a large file into PostgreSQL by binary COPY, in a thread.
+"""Rows of a large file into PostgreSQL by binary COPY.
 
 The server takes longer over a row than we do, so that it decides how long a file takes: what Arrow writes as the server
 stores it (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format") costs it a quarter less than text.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,47 +22,15 @@ _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"  # a length of -1
 _EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 _GROUP = 10_000  # a numeric is written in groups of four digits
-_WAITING = 2  # batches that wait to be sent
 
 
-class Copying:
-    """Rows on their way into tables, in the order in which they are handed over.
-
-    From the first to ``finish`` nothing else may use the connection.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="copy")
-        self._sending: deque[Future[None]] = deque()
-
-    def append(self, table: str, names: Sequence[str], rows: pa.Buffer) -> None:
-        """Hands encoded rows over; raises what went wrong with earlier ones."""
-        self.later(lambda: self._copy(table, names, rows))
-
-    def later(self, work: Callable[[], None]) -> None:
-        """Something else to be done on the connection in its turn."""
-        self._wait(_WAITING)
-        self._sending.append(self._pool.submit(work))
-
-    def finish(self) -> None:
-        """Waits until all is done; raises what went wrong."""
-        self._wait(0)
-
-    def close(self) -> None:
-        """Ends the thread; what waits is not sent any more."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def _wait(self, most: int) -> None:
-        while len(self._sending) > most:
-            self._sending.popleft().result()
-
-    def _copy(self, table: str, names: Sequence[str], rows: pa.Buffer) -> None:
-        driver: Any = self._connection.connection.driver_connection
-        sql = f"COPY {table} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
-        with driver.cursor() as cursor, cursor.copy(sql) as copy:
-            for part in (_BEGIN, memoryview(rows), _END):
-                copy.write(part)
+def copy_in(connection: Connection, table: str, names: Sequence[str], rows: pa.Buffer) -> None:
+    """Encoded rows into a table."""
+    driver: Any = connection.connection.driver_connection
+    sql = f"COPY {table} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
+    with driver.cursor() as cursor, cursor.copy(sql) as copy:
+        for part in (_BEGIN, memoryview(rows), _END):
+            copy.write(part)
 
 
 def encoded(

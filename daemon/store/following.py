@@ -36,7 +36,11 @@ def firing(connection: Connection) -> dict[str, int]:
 class Rehearsal(Store):
     """A store in which nothing that is done stays: each change is undone at its end."""
 
-    def change(self, work: Callable[[Connection], _Answer]) -> _Answer:
+    def change(
+        self,
+        work: Callable[[Connection], _Answer],
+        gives_way: Callable[[], bool] | None = None,  # noqa: ARG002  (it keeps nobody waiting for long)
+    ) -> _Answer:
         """See ``Store``."""
         with translated(), self.engine.connect() as connection:
             connection.execution_options(**IMMEDIATE)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from daemon.errors import GaveWay
 from daemon.store import alerts, ledger
 from daemon.store.arrivals import fetch
 from daemon.store.derived import DUE_DAYS, METRICS, QUALITY_DAYS
@@ -337,10 +338,11 @@ def attempted(check: Callable[[], list[Result]]) -> list[Result] | Exception:
 
     Raises:
         SQLAlchemyError: the transaction is of no use any more.
+        GaveWay: it is to be broken off.
     """
     try:
         return check()
-    except SQLAlchemyError:
+    except (SQLAlchemyError, GaveWay):
         raise
     except Exception as error:  # noqa: BLE001  (one check that fails must not hide the others)
         return error

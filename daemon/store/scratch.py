@@ -7,19 +7,21 @@ them, and no file is read before it is whole.
 """
 
 import math
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
 from daemon.errors import TransientError
+from daemon.store.errands import Errands
 
 AUTOCHECKPOINT = 8000  # pages of the log after which a commit copies it into the database
-MOST = 8  # SQLite can attach ten
-_WAITING = 1  # batches that wait to be written
+_MOST = 8  # SQLite can attach ten
+_DWINDLES = 0.9  # reading a file takes .6 to 1.1 of the time that writing it does
+_WAITING = 0  # batches that wait to be written, besides the one that is handed over
 _FAST = ("journal_mode=OFF", "synchronous=OFF")  # they are thrown away in any case
 
 
@@ -31,8 +33,7 @@ class Scratch:
         path: of the first file; the names of the others begin with it.
         table: of the rows, in each of them.
         create: SQL that makes it, with ``{}`` for its name.
-        parts: how many files.
-        batches: that come into each but the last.
+        sizes: how many batches come into each of the files; the last takes all that are left.
     """
 
     def __init__(
@@ -41,16 +42,14 @@ class Scratch:
         path: Path,
         table: str,
         create: str,
-        parts: int = 1,
-        batches: float = math.inf,
+        sizes: Sequence[float] = (math.inf,),
     ) -> None:
         self._connection = connection
-        self._files = [path.with_name(f"{path.name}.{part}") for part in range(parts)]
+        self._files = [path.with_name(f"{path.name}.{part}") for part in range(len(sizes))]
         self._table = table
-        self._batches = batches
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="scratch")
-        self._writing: deque[Future[None]] = deque()
-        self._taken = 0
+        self._sizes = sizes
+        self._errands = Errands("scratch", _WAITING)
+        self._told = 0
         self._whole = 0  # like the two below, set by the thread
         self._written = 0
         self._driver: Any = None
@@ -68,7 +67,7 @@ class Scratch:
         for part, file in enumerate(self._files):
             file.unlink(missing_ok=True)
             cursor.execute(f"ATTACH DATABASE ? AS scratch{part}", (_without_locks(file),))
-            for pragma in (*_FAST, "cache_size=-256"):
+            for pragma in (*_FAST, "page_size=65536", "cache_size=-512"):
                 cursor.execute(f"PRAGMA scratch{part}.{pragma}")
             cursor.execute(create.format(f"scratch{part}.{self._table}"))
 
@@ -78,18 +77,12 @@ class Scratch:
         Raises:
             TransientError: others could not be.
         """
-        self._wait(_WAITING)
-        self._writing.append(self._pool.submit(self._write, rows))
+        self._errands.hand_over(lambda: self._write(rows))
 
-    def whole(self, most: int) -> list[str]:
-        """So many of the tables that SQL can read and were not told yet."""
-        begin, self._taken = self._taken, min(self._whole, self._taken + most)
-        return [f"scratch{part}.{self._table}" for part in range(begin, self._taken)]
-
-    @property
-    def is_well_ahead(self) -> bool:
-        """Whether so many are whole that who begins to read now will hardly wait for the rest."""
-        return self._whole >= len(self._files) // 4
+    def whole(self) -> list[str]:
+        """The tables that SQL can read and that were not told yet."""
+        begin, self._told = self._told, self._whole
+        return [f"scratch{part}.{self._table}" for part in range(begin, self._told)]
 
     def finish(self) -> None:
         """Waits until all are whole.
@@ -97,13 +90,13 @@ class Scratch:
         Raises:
             TransientError: some rows could not be written.
         """
-        self._wait(0)
-        self._pool.submit(self._end_part).result()
+        self._errands.hand_over(self._end_part)
+        self._errands.finish()
         self._whole = len(self._files)
 
     def close(self) -> None:
         """Takes the files away. The connection is in no transaction."""
-        self._pool.shutdown(cancel_futures=True)
+        self._errands.close()
         try:
             if self._driver is not None:
                 self._driver.close()
@@ -121,10 +114,6 @@ class Scratch:
                 cursor.execute(f"DETACH DATABASE {name}")
         cursor.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT}")
 
-    def _wait(self, most: int) -> None:
-        while len(self._writing) > most:
-            self._writing.popleft().result()
-
     def _write(self, rows: pa.RecordBatch) -> None:
         from adbc_driver_manager import dbapi as manager  # noqa: PLC0415  (only large files need it)
         from adbc_driver_sqlite import dbapi  # noqa: PLC0415
@@ -140,7 +129,7 @@ class Scratch:
                 f"a large file cannot be staged in {self._files[0].parent}: is the disk full?"
             ) from error
         self._written += 1
-        if self._written >= self._batches and self._whole < len(self._files) - 1:
+        if self._written >= self._sizes[self._whole] and self._whole < len(self._files) - 1:
             self._end_part()
 
     def _end_part(self) -> None:
@@ -148,6 +137,17 @@ class Scratch:
             self._driver.close()
             self._driver, self._written = None, 0
             self._whole += 1
+
+
+def dwindling(batches: int) -> list[int]:
+    """Sizes of as many files as can be, each smaller than the one before.
+
+    A file is read while the next one is written, which takes the longer time: so whoever reads never waits long, and has
+    little left to read when the last one is whole.
+    """
+    shares = np.cumsum(_DWINDLES ** np.arange(_MOST))
+    ends = np.rint(shares / shares[-1] * batches).astype(int)
+    return [max(1, int(size)) for size in np.diff(ends, prepend=0)]
 
 
 def _without_locks(file: Path) -> str:

@@ -6,8 +6,9 @@ straight into the feed's table, in the delivery's transaction.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, CursorResult
 
-from daemon.store.binary_copy import Copying, encoded
+from daemon.store.binary_copy import copy_in, encoded
 from daemon.store.bulk import Manners
+from daemon.store.errands import Errands
 from daemon.store.schema import LINE_BITS
-from daemon.store.scratch import MOST, Scratch
+from daemon.store.scratch import Scratch, dwindling
 from daemon.store.watched import watched_of
 from handlers import columns
 from handlers.check import Reject
@@ -37,6 +39,7 @@ _REJECT_COLUMNS = {
     "raw": "TEXT",
 }
 _MOST_SUM = 2**62
+_WAITING = 2  # batches that wait to be copied
 _MERGE_ABOVE = 100_000  # rows of partial sums kept before they are merged
 SCRATCH_ABOVE = 4 << 20  # bytes of a file from which the scratch file pays (measured: about 50 000 rows)
 
@@ -81,8 +84,7 @@ class Stage:
         self._hours: list[pa.Table] = []
         self._path = scratch
         self._scratch: Scratch | None = None
-        self._goes_direct = False  # on SQLite, by scratch files
-        self._copying: Copying | None = None  # on PostgreSQL, if rows go direct
+        self._errands: Errands | None = None  # while rows go direct; the connection is theirs alone
         self._columns = {"line": "BIGINT"}
         self._columns |= {column.name: sql_kind(column.kind) for column in feed.columns}
         if feed.repeats == "number":
@@ -94,27 +96,29 @@ class Stage:
         else:
             self._run(f"DROP TABLE IF EXISTS temp.{self.table}")
 
-    def go_direct(self, blocks: float) -> None:
+    def go_direct(self, blocks: int, absent: Collection[str] = ()) -> None:
         """Lets rows go straight into the feed's table: each is written once then (on SQLite, while others are still read).
 
         Only for rows without a key, of a slot that nothing fills.
 
         Args:
             blocks: how many batches will come, more or less.
+            absent: columns in which no row has a value: the database need not be told of each cell.
         """
         if not self._takes_keyless:
             return
         if self.manners.name == "postgresql":
             self.direct = self.manners.begin_direct(self.connection)
-            self._copying = Copying(self.connection)
+            self._errands = Errands("rows", _WAITING)
         elif self._path is not None:
-            self._goes_direct = True
             self._make_table()  # empty
-            self._scratch = self._make_scratch(self._path, MOST, blocks // MOST + 1)
+            self._columns = {name: kind for name, kind in self._columns.items() if name not in absent}
+            self._scratch = self._make_scratch(self._path, dwindling(blocks))
+            self._errands = Errands("rows", math.inf)
 
     def begin(self) -> None:
         """Begins the delivery's transaction, as the only one that loads."""
-        if not (self._goes_direct and self.direct):
+        if self.manners.name == "postgresql" or self.direct is None:
             self.manners.begin(self.connection)
 
     @property
@@ -134,12 +138,12 @@ class Stage:
         if self._path is not None:
             if self._scratch is None:
                 self._scratch = self._make_scratch(self._path)
-            self._scratch.append(rows)
-            if self._goes_direct and (self.direct or self._scratch.is_well_ahead):
-                self._take_whole(self._scratch, 1)
-        elif self._copying is not None and self.direct is not None:
+            self._scratch.append(rows.select([name for name in self._columns if name in rows.schema.names]))
+            self._take_whole(self._scratch)
+        elif self._errands is not None and self.direct is not None:
             ids = np.asarray(rows["line"]) + (self.direct << LINE_BITS)
-            self._copying.append(self.feed.table, *encoded(ids, rows, self.feed.columns))
+            names, values = encoded(ids, rows, self.feed.columns)
+            self._errands.hand_over(lambda: copy_in(self.connection, self.feed.table, names, values))
         else:
             self.manners.insert(self.connection, self.table, rows)
 
@@ -158,27 +162,29 @@ class Stage:
                 "raw": [storable(r.raw) for r in rejects],
             }
         )
-        if self._copying is not None:
-            self._copying.later(lambda: self.manners.insert(self.connection, REJECTS, table))
+        if self._errands is not None:
+            self._errands.hand_over(lambda: self.manners.insert(self.connection, REJECTS, table))
         else:
             self.manners.insert(self.connection, REJECTS, table)
 
     def finish(self) -> None:
         """Call once all rows are in: from now on SQL can read them."""
-        if self._copying is not None:
-            self._copying.finish()
-        if self._path is None:
-            return
-        if self._scratch is None:
-            self._scratch = self._make_scratch(self._path)
-        self._scratch.finish()
-        if self._goes_direct and self.rows:
+        if self._path is not None:
+            if self._scratch is None:
+                self._scratch = self._make_scratch(self._path)
+            self._scratch.finish()
             self._take_whole(self._scratch)
+        if self._errands is not None:
+            self._errands.finish()
+
+    def halt(self) -> None:
+        """Ends the thread that puts rows into the feed's table: the connection is its owner's again."""
+        if self._errands is not None:
+            self._errands.close()
 
     def discard(self) -> None:
         """Ends the threads, and takes the scratch files away."""
-        if self._copying is not None:
-            self._copying.close()
+        self.halt()
         if self._scratch is not None:
             self.connection.rollback()
             self._scratch.close()
@@ -249,25 +255,29 @@ class Stage:
         )
         return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
 
-    def _take_whole(self, scratch: Scratch, most: int = MOST) -> None:
-        """Rows of scratch files into the feed's table, in the delivery's transaction."""
+    def _take_whole(self, scratch: Scratch) -> None:
+        """Has rows of scratch files put into the feed's table, in the delivery's transaction."""
+        if self._errands is not None and self.rows:
+            for table in scratch.whole():
+                self._errands.hand_over(partial(self._take, table))
+
+    def _take(self, table: str) -> None:
         if self.direct is None:
             with watched_of(self.connection).limit.waiting():
                 self.direct = self.manners.begin_direct(self.connection)
         columns = ", ".join(name for name in self._columns if name != "line")
-        for table in scratch.whole(most):
-            self._run(
-                f"INSERT INTO {self.feed.table} (id, {columns})"
-                f" SELECT {self.direct << LINE_BITS} + line, {columns} FROM {table}"
-            )
+        self._run(
+            f"INSERT INTO {self.feed.table} (id, {columns})"
+            f" SELECT {self.direct << LINE_BITS} + line, {columns} FROM {table}"
+        )
 
     def _make_table(self) -> None:
         self._run(self.manners.temporary(self.table, self._columns))
         self._run(f"DELETE FROM {self.table}")
 
-    def _make_scratch(self, path: Path, parts: int = 1, batches: float = math.inf) -> Scratch:
+    def _make_scratch(self, path: Path, sizes: Sequence[float] = (math.inf,)) -> Scratch:
         create = self.manners.temporary("{}", self._columns).replace("TEMPORARY ", "")
-        return Scratch(self.connection, path, self.table, create, parts, batches)
+        return Scratch(self.connection, path, self.table, create, sizes)
 
     def _merged(self, daily: Additive) -> pa.Table:
         parts = pa.concat_tables(self._sums)

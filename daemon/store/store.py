@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 
-from daemon.errors import OutcomeUnknown
+from daemon.errors import GaveWay, OutcomeUnknown
 from daemon.outcomes import Counts, Delivery, Dialect, Duplicate, Outcome, Refused
 from daemon.store import alerts, ledger, quality
 from daemon.store.bulk import manners_of
@@ -132,7 +132,10 @@ class Store:
                     staging(connection, manners_of(connection), feed, scratch) as stage,
                     watched(connection, limit or TimeLimit()),
                 ):
-                    yield stage
+                    try:
+                        yield stage
+                    finally:
+                        stage.halt()  # before the limit is lifted: SQLite's driver would wait for the thread, and it for the driver
             finally:
                 connection.rollback()
 
@@ -308,9 +311,26 @@ class Store:
         with self._reading() as connection:
             return question(connection)
 
-    def change(self, work: Callable[[Connection], _Answer]) -> _Answer:
-        """What ``work`` returns, done in one writing transaction that no other process's ``change`` overlaps."""
+    def change(
+        self, work: Callable[[Connection], _Answer], gives_way: Callable[[], bool] | None = None
+    ) -> _Answer:
+        """What ``work`` returns, done in one writing transaction that no other process's ``change`` overlaps.
+
+        Args:
+            work: what is done.
+            gives_way: asked before each statement whether to break off.
+
+        Raises:
+            GaveWay: ``gives_way`` said so; nothing was changed.
+        """
+
+        def ask(*_about_the_statement: object) -> None:
+            if gives_way is not None and gives_way():
+                raise GaveWay
+
         with self._writing() as connection:
+            if gives_way is not None:
+                event.listen(connection, "before_cursor_execute", ask)
             manners_of(connection).take_turns(connection)
             return work(connection)
 

@@ -25,7 +25,11 @@ def test_killed_while_many_small_files_go_through_each_is_loaded_once(place: Pla
         before = len(place.waiting())
         process = place.start("drain", log__level="info")
         until(
-            lambda now=before, its=process: len(place.waiting()) < now or not its.alive, 30, "files are taken"
+            lambda now=before, its=process: len(place.waiting()) < now or not its.alive,
+            30,
+            lambda now=before, its=process: (
+                f"fewer than {now} files wait ({len(place.waiting())} do); the log:\n{its.tail()}"
+            ),
         )
         time.sleep(rng.uniform(0, 0.25))
         process.kill()

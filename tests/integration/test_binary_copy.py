@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from daemon.store import Store
-from daemon.store.binary_copy import Copying, encoded
+from daemon.store.binary_copy import copy_in, encoded
 from daemon.store.bulk import Postgresql
 from daemon.store.schema import column_type
 from handlers.columns import Column, Decimal, Integer, LocalTime, Text, Words
@@ -68,10 +68,7 @@ def test_binary_rows_are_those_of_text(store, rows):
         for table in ("by_text", "by_bytes"):
             connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {table} (id BIGINT, {kinds})")
         Postgresql().insert(connection, "by_text", batch.add_column(0, "id", pa.array(ids)))
-        copying = Copying(connection)
-        copying.append("by_bytes", *encoded(ids, batch, KINDS))
-        copying.finish()
-        copying.close()
+        copy_in(connection, "by_bytes", *encoded(ids, batch, KINDS))
         found = [
             connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY id").all()
             for table in ("by_text", "by_bytes")
@@ -85,11 +82,8 @@ def test_what_the_server_refuses_is_said(store):
     batch = pa.record_batch({"name": ["a" * 41]})
     with store.engine.connect() as connection:
         connection.exec_driver_sql("CREATE TEMPORARY TABLE short (id BIGINT, name VARCHAR(40))")
-        copying = Copying(connection)
-        copying.append("short", *encoded(np.array([1]), batch, [NAME]))
         with pytest.raises(Exception, match="too long"):
-            copying.finish()
-        copying.close()
+            copy_in(connection, "short", *encoded(np.array([1]), batch, [NAME]))
 
 
 def test_a_database_of_another_encoding_gets_each_character_or_an_error(postgres, tmp_path):
@@ -101,15 +95,13 @@ def test_a_database_of_another_encoding_gets_each_character_or_an_error(postgres
         with opened.engine.connect() as connection:
             connection.exec_driver_sql("CREATE TEMPORARY TABLE names (id BIGINT, name VARCHAR(40))")
             Postgresql().insert(connection, "names", pa.record_batch({"id": [1], "name": ["café"]}))
-            copying = Copying(connection)
-            copying.append("names", *encoded(np.array([2]), pa.record_batch({"name": ["café"]}), [NAME]))
-            copying.finish()
+            copy_in(connection, "names", *encoded(np.array([2]), pa.record_batch({"name": ["café"]}), [NAME]))
             found = connection.exec_driver_sql("SELECT name FROM names").scalars().all()
             assert found == ["café", "café"]
-            copying.append("names", *encoded(np.array([3]), pa.record_batch({"name": ["語"]}), [NAME]))
             with pytest.raises(Exception, match="no equivalent"):
-                copying.finish()
-            copying.close()
+                copy_in(
+                    connection, "names", *encoded(np.array([3]), pa.record_batch({"name": ["語"]}), [NAME])
+                )
     finally:
         opened.close()
         postgres.drop(name)

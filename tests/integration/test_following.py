@@ -12,7 +12,7 @@ import pytest
 from conftest import make_settings
 from sqlalchemy import delete, func, insert, select
 from support.files import SALES, csv_bytes, drop
-from support.loading import ARRIVED, load
+from support.loading import ARRIVED, load, wipe
 from support.process import command, environment, run_cli
 from test_loads import SALES_ROWS
 
@@ -127,11 +127,61 @@ def test_days_are_judged_before_a_new_day_moves_the_other_products_on(store, dat
     def enough():
         with store.engine.connect() as connection:
             turns.append((*due(store.engine), len(connection.execute(windows).all())))
-        return len(turns) > 20
+        return len(turns) > 500
 
     after.run(enough)
     # products that are due, days that are due, different days of windows
     assert list(dict.fromkeys(turns)) == [(1, 1, 1), (0, 1, 2), (0, 0, 2), (0, 0, 1)]
+
+
+def test_a_step_gives_way_to_a_file_and_is_done_again(store, database_url, tmp_path, caplog):
+    """It is asked before each of its statements; whenever it says so, nothing of the step is done."""
+    after = AfterSteps(store, make_settings(tmp_path / "data", database_url))
+    load(store, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
+    waits = due(store.engine)
+    asked = []
+
+    def count():
+        asked.append(1)
+        return False
+
+    def break_off_at(question):
+        questions = iter(range(question))
+        return lambda: next(questions, None) is None
+
+    after.run(count)
+    done = current(store.engine)[:2]
+    assert due(store.engine) == [0, 0]
+    wipe(store.engine)
+    load(store, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
+    for question in range(1, len(asked)):
+        after._gave_way.clear()
+        before = due(store.engine)
+        after.run(break_off_at(question))
+        left = due(store.engine)
+        assert left in (before, [0, before[1]], [0, 0])
+        if left != [0, 0]:
+            assert left[1] == waits[1]
+    after._gave_way.clear()
+    after.run()
+    assert due(store.engine) == [0, 0]
+    assert current(store.engine)[:2] == done
+    with store.engine.connect() as connection:
+        assert "error" not in connection.execute(select(METRICS.c.status)).scalars().all()
+    assert not any("failed" in line for line in caplog.messages)
+
+
+def test_files_that_never_end_put_a_step_off_three_times(store, database_url, tmp_path):
+    after = AfterSteps(store, make_settings(tmp_path / "data", database_url))
+    load(store, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
+    waits = due(store.engine)
+    for _ in range(3):
+        first = iter([False])  # a step is begun, and a file comes
+        after.run(lambda first=first: next(first, True))
+        assert due(store.engine) == waits
+    first = iter([False])
+    after.run(lambda first=first: next(first, True))
+    assert due(store.engine) == [0, waits[1]]
 
 
 class Locked(AfterSteps):

@@ -170,11 +170,11 @@ def test_killed_after_any_step_it_goes_on_and_ends_the_same(site, monkeypatch):
     for allowed in itertools.count():
         left = iter(range(allowed % 5))
 
-        def dies(self, work, left=left):
+        def dies(self, work, gives_way=None, left=left):
             next(steps)
             if next(left, None) is None:
                 raise Killed
-            return change(self, work)
+            return change(self, work, gives_way)
 
         with monkeypatch.context() as patched:
             patched.setattr(Store, "change", dies)
@@ -407,7 +407,7 @@ def test_a_file_comes_for_a_day_that_is_just_going(site, monkeypatch):
 
     begun = everything(site)
 
-    def just_before(self, work):
+    def just_before(self, work, gives_way=None):
         day = getattr(work, "keywords", {}).get("day")
         if getattr(work, "func", None) is raw_rows.decide and day.feed.name not in came:
             header, rows = KINDS[day.feed.name]
@@ -417,7 +417,7 @@ def test_a_file_comes_for_a_day_that_is_just_going(site, monkeypatch):
                 if day.feed.name == "demand"
                 else site.deliver(day_name(day.feed.name, day.day, "_now"), content)
             )
-        return change(self, work)
+        return change(self, work, gives_way)
 
     with monkeypatch.context() as patched:
         patched.setattr(Store, "change", just_before)

@@ -132,14 +132,13 @@ def many_blocks(monkeypatch):
 def inserted(monkeypatch):
     """The tables from which rows went into the feed's table before the delivery was judged."""
     found = []
-    take = staging.Stage._take_whole
+    take = staging.Stage._take
 
-    def noted(stage, scratch, most=staging.MOST):
-        before = scratch._taken
-        take(stage, scratch, most)
-        found.extend(range(before, scratch._taken))
+    def noted(stage, table):
+        take(stage, table)
+        found.append(table)
 
-    monkeypatch.setattr(staging.Stage, "_take_whole", noted)
+    monkeypatch.setattr(staging.Stage, "_take", noted)
     return found
 
 
@@ -149,7 +148,7 @@ def test_rows_go_into_the_table_while_others_are_read(sqlite_service, many_block
     rows[3_500] = rows[3_500].replace("2025-06", "2025-66", 1)
     drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, rows))
     made.drain()
-    assert inserted == list(range(staging.MOST))
+    assert inserted == [f"scratch{part}.stage_sales" for part in range(scratch._MOST)]
     whole = contents(made.store, "sales")
     assert (len(whole[0]), len(whole[2])) == (6_999, 1)
     with made.store.engine.connect() as connection:
@@ -234,3 +233,24 @@ def test_another_file_of_the_same_day_may_come_in_between(
     with made.store.engine.connect() as connection:
         found = connection.execute(select(DELIVERIES.c.status, DELIVERIES.c.superseded_by)).all()
     assert found == [("success", 2), ("success", None)]
+
+
+def test_a_refusal_while_rows_go_into_the_table_waits_for_them(sqlite_service, many_blocks, monkeypatch):
+    """The thread that copies asks whether the time is over, and whoever lifts the limit must not wait for it meanwhile."""
+    made = sqlite_service()
+    rows = sales_rows()[:7_000]
+    take = staging.Stage._take
+    copying = []
+
+    def long(stage, table):
+        copying.append(table)
+        numbers = "WITH RECURSIVE n (k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 1000000)"
+        stage.connection.exec_driver_sql(f"{numbers} SELECT MAX(k) FROM n").scalar()
+        take(stage, table)
+
+    monkeypatch.setattr(staging.Stage, "_take", long)
+    drop(made.folders.inbox, "sales_data_20250601.csv", csv_bytes(SALES, [*rows[:-1], '"never closed']))
+    assert made.drain().refused == 1
+    assert copying
+    with made.store.engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(LIVE["sales"])).scalar() == 0

@@ -111,6 +111,17 @@ def test_a_change_begins_the_wait_anew_but_not_the_story(place):
     assert here.waited() == ("no_final_newline",)
 
 
+def test_a_file_whose_time_came_while_others_were_loaded_is_looked_at_at_once(place):
+    here = place()
+    path = here.put()
+    assert here.after() == here.after(QUIET - 0.1) == []
+    here.now += 0.5
+    assert here.inbox.next_look() == 0
+    with path.open("ab"):  # its writer is still there
+        assert here.after() == []
+        assert here.inbox.next_look() == pytest.approx(0.25), "from now on it is asked about now and then"
+
+
 # ---- with a rule
 
 
