@@ -97,15 +97,36 @@ class Convoy:
                     continue
                 claim = porter.take(name, patient=patient, batch=batch)
                 if claim is not None:
+                    self.hold(claim)
                     mine.append(claim)
-                    self._taken[claim.id] = claim
         finally:
             if batch:
                 batch.leave()
         if batch:
             self._put_on_disk(mine, patient=patient)
-        with porter.patience.heart.busy(Phase.DELIVERING):
-            items = together.read_together(mine, porter.rules)
+        yield from self._runs(mine, begun)
+
+    def hold(self, claim: Claim) -> None:
+        """Answers for a claim from now on, until its file has come to its end."""
+        self._taken[claim.id] = claim
+
+    def drop(self, claim: Claim) -> None:
+        """Ends a claim whose file has come to its end."""
+        del self._taken[claim.id]
+        self.porter.drop(claim)
+
+    def read_claimed(self, some: Sequence[Claim]) -> Iterator[Run]:
+        """Reads small files that an earlier process had claimed, in the order in which it took them, or one of any kind.
+
+        Args:
+            some: all of them held.
+        """
+        self._start()
+        yield from self._runs(some, time.monotonic())
+
+    def _runs(self, mine: Sequence[Claim], begun: float) -> Iterator[Run]:
+        with self.porter.patience.heart.busy(Phase.DELIVERING):
+            items = together.read_together(mine, self.porter.rules)
         each = (time.monotonic() - begun) / max(1, len(items))
         for some in together.runs(items):
             yield Run(some, each)
@@ -243,8 +264,7 @@ class Convoy:
             return
         for each in filing.done:
             porter.summary.count(each.outcome)
-            del self._taken[each.claim.id]
-            porter.drop(each.claim)
+            self.drop(each.claim)
             yield each.claim.name
 
     def _put_on_disk(self, some: Sequence[Claim], *, patient: bool) -> None:

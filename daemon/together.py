@@ -86,6 +86,11 @@ class _Read:
     codec: str
 
 
+def is_small(name: str, size: int) -> bool:
+    """Whether a file may be read together with others, as far as its name and size in bytes tell."""
+    return name.endswith(".csv") and size <= SMALL
+
+
 def read_together(some: Sequence[Claim], rules: Rules) -> list[Item]:
     """Reads and judges claimed files.
 

@@ -26,7 +26,7 @@ def test_killed_while_many_small_files_go_through_each_is_loaded_once(place: Pla
         process = place.start("drain", log__level="info")
         until(
             lambda now=before, its=process: len(place.waiting()) < now or not its.alive,
-            30,
+            60,  # what the one before left behind comes first
             lambda now=before, its=process: (
                 f"fewer than {now} files wait ({len(place.waiting())} do); the log:\n{its.tail()}"
             ),

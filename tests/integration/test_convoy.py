@@ -102,24 +102,51 @@ def test_asked_to_stop_while_the_database_is_locked(service, store, monkeypatch)
     assert seconds < 3
 
 
-def test_what_could_not_be_recovered_is_recovered_later_by_the_same_process(service, monkeypatch):
-    made = service()
-    names = burst(made, 3)
+def dies(*_arguments: Any, **_named: Any) -> None:
+    raise Crash
 
-    def dies(*_arguments: Any, **_named: Any) -> None:
-        raise Crash
 
+def unwell(*_arguments: Any, **_named: Any) -> None:
+    raise TransientError("unwell")
+
+
+def killed_at(made: Service, where: Any, what: str) -> None:
+    """Drains until a function is called, and is killed there."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "commit_together", dies)
+        patch.setattr(where, what, dies)
         with pytest.raises(Crash):
             made.drain()
     release_locks(made.folders.work)
 
-    def unwell(*_arguments: Any, **_named: Any) -> None:
-        raise TransientError("unwell")
 
+def test_what_a_death_left_behind_is_recovered_together(service, monkeypatch):
+    made = service()
+    names = burst(made, 7)
+    killed_at(made, Store, "commit_together")
+    monkeypatch.setattr(Store, "commit", dies)  # of one by itself
+    again = service()
+    again.drain()
+    is_whole(again, names, 1)
+
+
+@pytest.mark.parametrize("step", ["commit", "outcome_of"])
+@pytest.mark.parametrize("at", [(Store, "commit_together"), (together, "place")], ids=lambda at: at[1])
+def test_what_could_not_be_recovered_is_recovered_later_by_the_same_process(service, at, step):
+    made = service()
+    names = burst(made, 5)
+    killed_at(made, *at)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "commit", unwell)
+        if step == "commit":
+            patch.setattr(Store, "commit", unwell)
+            patch.setattr(Store, "commit_together", unwell)
+            patch.setattr(Store, "filed", unwell)
+        else:
+            asked, outcome_of = [], Store.outcome_of
+            patch.setattr(
+                Store,
+                "outcome_of",
+                lambda *its: asked.append(1) or (unwell() if len(asked) == 2 else outcome_of(*its)),
+            )
         with pytest.raises(TransientError):
             service().drain()
     again = service()
