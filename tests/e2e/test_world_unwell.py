@@ -310,8 +310,9 @@ def test_inbox_replaced_by_a_file(sqlite_place: Place) -> None:
     until(lambda: _swapped(place.inbox), what="a file in the inbox's place: the daemon makes the folder anew")
     daemon.wait_said("inbox_missing")
     daemon.wait_said("intake_paused")
+    before = len(daemon.said("inbox_back"))  # it may have made the folder anew while we swapped it
     place.inbox.unlink()
-    daemon.wait_said("inbox_back")
+    until(lambda: len(daemon.said("inbox_back")) > before, what="inbox_back")
     put(place.inbox, A, sales("A"))
     place.wait_loaded(A)
     assert daemon.stop() == 0

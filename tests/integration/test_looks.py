@@ -35,6 +35,10 @@ def sales(service: Make) -> dict[str, Any]:
     return next(dict(feed) for feed in found["feeds"] if feed["feed"] == "sales")
 
 
+def _without_space(text: str) -> str:
+    return "".join(text.split())
+
+
 def test_what_lies_in_errors_is_counted_until_it_is_gone(service: Make) -> None:
     deliver(service, NAME, BROKEN)
     assert (sales(service)["refused"], sales(service)["in_errors"]) == (1, 1)
@@ -54,10 +58,10 @@ def test_an_inbox_that_cannot_be_looked_into_hides_nothing_else(service: Make) -
     made.folders.inbox.rmdir()
     found = picture(made.settings)
     assert found["inbox_error"] == "not there"
-    assert "live_feeds (not there)" in status_text(found)
+    assert "live_feeds(notthere)" in _without_space(status_text(found)), "its path may be long, and be broken"
     made.folders.inbox.write_text("no folder")
     found = picture(made.settings)
-    assert "(Not a directory: `stockgrip doctor` tells more)" in status_text(found)
+    assert "(Notadirectory:`stockgripdoctor`tellsmore)" in _without_space(status_text(found))
     assert found["feeds"][0]["rows_today"] == len(SALES_ROWS)
 
 
