@@ -19,7 +19,7 @@ from daemon.store import Store
 
 _PASSING = 5.0  # seconds that a step is left alone if the world was at fault
 _PAUSE = 60.0  # seconds that it is left alone after any other failure
-_PATIENCE = 3  # how much more often than it was done a step gives way; then it does not
+_PATIENCE = 1.0  # seconds that a step gives way to files; then it is done, though they come and come
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class AfterSteps:
     store: Store
     settings: Settings
     _failed: dict[str, float] = field(default_factory=dict)  # when each is tried again
-    _gave_way: dict[str, int] = field(default_factory=dict)  # how much more often than it was done
+    _gave_way: dict[str, float] = field(default_factory=dict)  # since when it has done nothing else
     _enough: Callable[[], bool] = field(default=lambda: False)
 
     def run(self, enough: Callable[[], bool] = lambda: False) -> None:
@@ -42,7 +42,7 @@ class AfterSteps:
 
         Each turn does what is most urgent: the products that deliveries touched, then the days, whose alerts somebody
         waits for, and only then the products that a new day moves on. A step that is begun gives way, too: a file
-        waits for the end of a statement, not of a step.
+        waits for some milliseconds, not for the end of a step.
 
         No error leaves it: what fails stays due, is told in the log, and is tried again later.
         """
@@ -50,6 +50,8 @@ class AfterSteps:
         steps = {"features": self._features, "quality": self._quality, "new day": self._new_day}
         while any(not enough() and self._attempt(name, step) for name, step in steps.items()):
             pass
+        if not enough():
+            self._attempt("log", self._settle)
 
     def next_try(self) -> float:
         """Seconds until ``run`` is worth another call because a step failed; infinite if none did, or if it is now."""
@@ -74,8 +76,13 @@ class AfterSteps:
     def _new_day(self) -> bool:
         return features.move_on(self.store, self.settings, self._way("new day"))
 
+    def _settle(self) -> bool:
+        self.store.settle()
+        return False
+
     def _way(self, name: str) -> Callable[[], bool] | None:
-        return self._enough if self._gave_way.get(name, 0) < _PATIENCE else None
+        now = time.monotonic()
+        return self._enough if now - self._gave_way.get(name, now) < _PATIENCE else None
 
     def _attempt(self, name: str, step: Callable[[], bool]) -> bool:
         """Whether there is more of this step to do now."""
@@ -84,7 +91,7 @@ class AfterSteps:
         try:
             more = step()
         except GaveWay:
-            self._gave_way[name] = self._gave_way.get(name, 0) + 1
+            self._gave_way.setdefault(name, time.monotonic())
             return True
         except TransientError as error:
             if name not in self._failed:  # it is said once, until the step works again
@@ -101,7 +108,7 @@ class AfterSteps:
             pause = _PAUSE
         else:
             self._failed.pop(name, None)
-            self._gave_way[name] = max(0, self._gave_way.get(name, 0) - 1)
+            self._gave_way.pop(name, None)
             return more
         self._failed[name] = time.monotonic() + pause
         return False

@@ -4,6 +4,7 @@ Everything read is bounded: some months of one feed's small totals, or one key o
 """
 
 import math
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -337,12 +338,12 @@ def attempted(check: Callable[[], list[Result]]) -> list[Result] | Exception:
     """What a check finds, or the defect that it met; where the database is at fault nothing more can be done.
 
     Raises:
-        SQLAlchemyError: the transaction is of no use any more.
+        SQLAlchemyError, sqlite3.Error: the transaction is of no use any more.
         GaveWay: it is to be broken off.
     """
     try:
         return check()
-    except (SQLAlchemyError, GaveWay):
+    except (SQLAlchemyError, sqlite3.Error, GaveWay):
         raise
     except Exception as error:  # noqa: BLE001  (one check that fails must not hide the others)
         return error
