@@ -3,6 +3,7 @@
 The carrier (``carrier.py``) brings each file to its end; the patience (``patience.py``) meets a world that is not well.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from daemon.watch import Watcher
 
 _FLUSH_SECONDS = 20.0  # for letters at the end of a drain; what is left goes out with the next one
 _HEADWAY = 0.015  # seconds before a look at which nothing more is begun: about what a step does between two statements
+_REST = 0.5  # seconds between two goes at what follows: a stream of files has it done for all of them, and few are met by it
 _TICK = 60.0  # seconds between two looks at what time alone brings about
 _CLOCK_TOLERANCE = 5.0  # seconds that the wall clock may move against the steady one between two looks
 _FIXED = ("data_dir", "database")  # settings that no reload changes
@@ -69,6 +71,8 @@ class Service:
     notifier: Notifier = field(default_factory=Notifier)
     _rights: Rights | None = None
     _next_tick: float = 0.0
+    _rests_until: float = 0.0
+    _followed: int = 0  # deliveries, when nothing more followed
     _tidied_after: int = 0
     folders: Folders = field(init=False)
     inbox: Inbox = field(init=False)
@@ -204,9 +208,10 @@ class Service:
             for _name in self.carrier.deliver_all(self._ready(), patient=True, enough=self.stop.is_set):
                 pass
             look_at = time.monotonic() + self._until_look(watcher, last_scan)
-            self._follow_up(look_at)
+            again_at = self._follow_up(look_at)
             self._note(watcher)
-            self.heart.wait(self.wake, min(look_at - time.monotonic(), self.after.next_try()), Phase.IDLE)
+            until = min(look_at, again_at)
+            self.heart.wait(self.wake, min(until - time.monotonic(), self.after.next_try()), Phase.IDLE)
             self.wake.clear()
             self._look(watcher)
             offset = _notice_clock(offset)
@@ -230,9 +235,14 @@ class Service:
         until_ready = self.inbox.next_look()
         return min(until_scan, watcher.next_turn(), until_scan if until_ready is None else until_ready)
 
-    def _follow_up(self, until: float) -> None:
-        """What follows the deliveries, as long as no file waits for us and nothing is to be looked at."""
+    def _follow_up(self, until: float) -> float:
+        """What follows the deliveries, as long as no file waits for us and nothing is to be looked at.
+
+        Returns:
+            When to come again for files that were loaded while it rested; infinite if there are none.
+        """
         now = time.monotonic()
+        rests = now < self._rests_until
         last = until - min(_HEADWAY, (until - now) / 2)
 
         def enough() -> bool:
@@ -240,7 +250,11 @@ class Service:
             return self.stop.is_set() or self.wake.is_set() or time.monotonic() >= last
 
         with self.heart.busy(Phase.FOLLOWING):
-            self.after.run(enough)
+            if not rests:
+                self.after.run(enough)
+                if not enough() and self._followed != self.summary.deliveries:
+                    self._followed = self.summary.deliveries
+                    self._rests_until = time.monotonic() + _REST
             if time.monotonic() >= self._next_tick:
                 self._next_tick = time.monotonic() + _TICK
                 self.after.tick(datetime.now(UTC))
@@ -249,6 +263,8 @@ class Service:
                     self._tidied_after = self.summary.deliveries
                     self.store.rest()
                     memory.give_back()
+        is_behind = self._followed != self.summary.deliveries
+        return self._rests_until if rests and is_behind else math.inf
 
     # ---- the configuration, anew
 
@@ -314,7 +330,7 @@ class Service:
     def _look(self, watcher: Watcher) -> None:
         """Looks at what came and what waits. Where the folder cannot be looked into, the scan says so and waits."""
         try:
-            self.inbox.look(watcher.hints(), watcher.renamed())
+            self.inbox.look(watcher.hints(), watcher.renamed(), watcher.looks())
             self.inbox.look(list(self.inbox.waiting))
         except OSError:
             self.scan_wanted = True

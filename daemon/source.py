@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import zstandard
@@ -27,6 +28,9 @@ _RATIO_FROM = 16 << 20  # small files may pack well; judged from here on
 _LONGEST_MARK = 4
 _NEWLINE = ord("\n")
 _UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+
+Stamp: TypeAlias = tuple[int, int, int, int, int]
+"""What changes when a file does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Fingerprint:
 
     sha256: str
     size: int
-    stamp: tuple[int, int, int, int, int]
+    stamp: Stamp
 
 
 def open_regular(path: Path) -> int:
@@ -73,7 +77,20 @@ def open_regular(path: Path) -> int:
     return fd
 
 
-def stamp(status: os.stat_result) -> tuple[int, int, int, int, int]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a file was at a moment.
+
+    Attributes:
+        stamp: of its status.
+        at: monotonic seconds when that was known.
+    """
+
+    stamp: Stamp
+    at: float
+
+
+def stamp(status: os.stat_result) -> Stamp:
     """What changes when a file does."""
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 

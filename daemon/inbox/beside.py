@@ -11,7 +11,7 @@ from daemon.events import Event
 from daemon.inbox.probe import open_to_look, read_manifest
 from daemon.logs import display_name, emit
 from daemon.settings import Evidence, SettleSettings
-from daemon.source import stamp
+from daemon.source import Stamp, stamp
 from handlers.errors import FileError
 from handlers.manifest import ENDINGS, MANIFESTS, MARKERS, belongs_to
 
@@ -24,7 +24,7 @@ _NONE: frozenset[Evidence] = frozenset()
 class _Companion:
     """What the last look at it showed, and since when; whether it is known to be whole; since when it is alone."""
 
-    stamp: tuple[int, int, int, int, int]
+    stamp: Stamp
     since: float
     alone_since: float
     whole: bool = False

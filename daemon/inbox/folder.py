@@ -12,11 +12,12 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import translate
 from pathlib import Path
+from types import MappingProxyType
 
 from daemon.events import Event
 from daemon.inbox.beside import Beside
@@ -37,7 +38,7 @@ from daemon.inbox.sftp_log import SftpLog
 from daemon.logs import display_name, emit
 from daemon.outcomes import Arrival
 from daemon.settings import CompleteWhen, Evidence, Settings, SettleSettings
-from daemon.source import stamp
+from daemon.source import Look, Stamp, stamp
 from handlers.manifest import belongs_to
 
 __all__ = ["Inbox", "has_writer"]
@@ -58,7 +59,7 @@ _KINDS = {
 class _Seen:
     """What the last look at a file showed, and since when it has been so."""
 
-    stamp: tuple[int, int, int, int, int]
+    stamp: Stamp
     since: float
     seen_at: datetime
     looks: int = 1
@@ -125,18 +126,24 @@ class Inbox:
         self._beside.say_alone(self._seen.keys())
         self._renames.forget_old()
 
-    def look(self, names: Iterable[str], renamed: Iterable[str] = ()) -> None:
+    def look(
+        self,
+        names: Iterable[str],
+        renamed: Iterable[str] = (),
+        looks: Mapping[str, Look | None] = MappingProxyType({}),
+    ) -> None:
         """Looks at some files again.
 
         Args:
             names: of the files.
             renamed: those that the kernel said came under their name by a rename, and were not written since.
+            looks: what files were a moment ago; one that is still the same has been so since then.
 
         Raises:
             OSError: the folder cannot be looked into.
         """
         for name in names:
-            self._look(name)
+            self._look(name, looks.get(name))
         for name in renamed:
             if name not in self._seen:
                 self._look(name)
@@ -209,7 +216,7 @@ class Inbox:
         due = min((self._due(seen) for seen in self._seen.values()), default=math.inf)
         return None if due == math.inf else max(0.0, due - self.clock())
 
-    def _look(self, name: str) -> None:
+    def _look(self, name: str, before: Look | None = None) -> None:
         temporary = self._is_temporary(name) is not None
         try:
             status = os.lstat(self.folder / name)
@@ -226,7 +233,7 @@ class Inbox:
         elif belongs_to(name) is not None:
             self._beside.look(name, status)
         else:
-            self._look_at_file(name, status)
+            self._look_at_file(name, status, before)
 
     def _ignore(self, name: str, status: os.stat_result) -> None:
         self._seen.pop(name, None)
@@ -236,14 +243,15 @@ class Inbox:
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
             emit(Event.ENTRY_IGNORED, file=display_name(name), kind=kind)
 
-    def _look_at_file(self, name: str, status: os.stat_result) -> None:
-        now, fresh = self.clock(), stamp(status)
+    def _look_at_file(self, name: str, status: os.stat_result, before: Look | None) -> None:
+        fresh = stamp(status)
+        since = before.at if before is not None and before.stamp == fresh else self.clock()
         seen = self._seen.get(name)
         if seen is not None and seen.stamp == fresh:
             seen.looks += 1
         elif seen is None:
             renamed = self._renames.had_another_name(name, status)
-            self._seen[name] = _Seen(fresh, now, datetime.now(UTC), renamed=renamed)
+            self._seen[name] = _Seen(fresh, since, datetime.now(UTC), renamed=renamed)
             emit(Event.DELIVERY_SEEN, file=display_name(name), size_bytes=status.st_size)
         else:
             # the removal of another link, or a chmod, changes nothing of how it came
@@ -251,7 +259,7 @@ class Inbox:
             renamed = seen.renamed if same else self._renames.had_another_name(name, status)
             broken_off = seen.broken_off and same
             self._seen[name] = _Seen(
-                fresh, now, seen.seen_at, renamed=renamed, broken_off=broken_off, said=seen.said
+                fresh, since, seen.seen_at, renamed=renamed, broken_off=broken_off, said=seen.said
             )
         self._renames.note(name, status)
 

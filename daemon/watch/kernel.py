@@ -1,8 +1,8 @@
 """The kernel's events (inotify) for one folder, by watchdog's reader.
 
 Its observers are not used: they hold each event back behind a claim for half a second, to pair the two ends of renames.
-Here a thread of watchdog's reads, and calls back for each event; that only collects names and sets flags: it never looks at
-a file. Asked for are a file's appearing, its closing after a write and a change of its attributes. Not asked for are its
+Here a thread of watchdog's reads, and calls back for each event; that only collects names, notes what the file is at that
+moment, and sets flags: the loop may be busy, and a file's quiet period begins when it came, not when the loop has time. Asked for are a file's appearing, its closing after a write and a change of its attributes. Not asked for are its
 opening (which looking at it would cause), each write (the loop looks at a waiting file anyway), and its leaving (which needs
 nothing done).
 """
@@ -10,11 +10,13 @@ nothing done).
 import errno
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask
 
 from daemon.flag import Flag
+from daemon.source import Look, stamp
 from daemon.watch.canary import Canary
 
 _K = InotifyConstants
@@ -50,7 +52,7 @@ class KernelEvents:
         lost: the folder was removed, renamed or unmounted: nothing more will come.
     """
 
-    def __init__(self, folder: Path, wake: Flag, canary: Canary) -> None:
+    def __init__(self, folder: Path, wake: Flag, canary: Canary, clock: Callable[[], float]) -> None:
         """Begins to listen.
 
         Raises:
@@ -61,7 +63,9 @@ class KernelEvents:
         self._canary = canary
         self._canary_name = os.fsencode(canary.name)
         self._lock = threading.Lock()
-        self._names: set[str] = set()
+        self._folder = folder
+        self._clock = clock
+        self._names: dict[str, Look | None] = {}
         self._renamed: set[str] = set()
         self._overflowed = False
         self._reader = _Reader(wake)
@@ -84,10 +88,13 @@ class KernelEvents:
         """Whether its thread runs."""
         return self._reader.is_alive()
 
-    def take(self) -> tuple[set[str], set[str]]:
-        """The names that something happened to since the last call; and of these, the ones that were renamed in."""
+    def take(self) -> tuple[dict[str, Look | None], set[str]]:
+        """The names that something happened to since the last call; and of these, the ones that were renamed in.
+
+        With each name goes what its file was after the last event; None if it was gone by then.
+        """
         with self._lock:
-            names, self._names = self._names, set()
+            names, self._names = self._names, {}
             renamed, self._renamed = self._renamed, set()
         return names, renamed
 
@@ -126,8 +133,9 @@ class KernelEvents:
         self._wake.set()
 
     def _note(self, name: str, mask: int) -> None:
+        look = self._look(name)
         with self._lock:
-            self._names.add(name)
+            self._names[name] = look
             if mask & _K.IN_MOVED_TO:
                 self._renamed.add(name)
             elif mask & (_K.IN_CREATE | _K.IN_CLOSE_WRITE):
@@ -136,3 +144,9 @@ class KernelEvents:
                 self._names.clear()
                 self._renamed.clear()
                 self._overflowed = True
+
+    def _look(self, name: str) -> Look | None:
+        try:
+            return Look(stamp(os.lstat(self._folder / name)), self._clock())
+        except OSError:
+            return None

@@ -6,7 +6,7 @@ It is a hint only: what it misses, the periodic scan finds. It takes care that t
 import errno
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from daemon.filesystems import UNKNOWN, filesystem_of
 from daemon.flag import Flag
 from daemon.logs import emit
 from daemon.settings import SettleSettings
+from daemon.source import Look
 from daemon.watch.canary import Canary
 from daemon.watch.kernel import KernelEvents
 from daemon.watch.mounts import Mounts
@@ -53,6 +54,7 @@ class Watcher:
         self._canary = Canary(folder, settle.canary_seconds, clock)
         self._events: KernelEvents | None = None
         self._renamed: set[str] = set()
+        self._looks: dict[str, Look | None] = {}
         self._mounts: Mounts | None = None
         self._root: tuple[int, int] | None = None
         self._strikes: list[float] = []
@@ -94,13 +96,18 @@ class Watcher:
     def hints(self) -> set[str]:
         """The names something happened to since the last call."""
         if self._events is None:
+            self._looks = {}
             return set()
-        names, self._renamed = self._events.take()
-        return names
+        self._looks, self._renamed = self._events.take()
+        return set(self._looks)
 
     def renamed(self) -> set[str]:
         """Those of the last hints that came by a rename, whole."""
         return self._renamed
+
+    def looks(self) -> Mapping[str, Look | None]:
+        """What the files of the last hints were when the kernel spoke of them; None of one that was gone by then."""
+        return self._looks
 
     def next_turn(self) -> float:
         """Seconds until ``tend`` has something to do, should nothing happen until then."""
@@ -209,7 +216,7 @@ class Watcher:
             elif self._settle.watch == "auto" and not found.gives_events:
                 self._poll("filesystem", for_good=True)
             else:
-                self._events = KernelEvents(self._folder, self._wake, self._canary)
+                self._events = KernelEvents(self._folder, self._wake, self._canary, self._clock)
                 if self.kind != "inotify":
                     self._watching_since = self._clock()
                 self.kind, self.reason = "inotify", ""

@@ -3,13 +3,18 @@
 import json
 import math
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
+import threading
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from conftest import make_settings
+from e2e.harness import until as in_time
 from sqlalchemy import delete, func, insert, select
 from support.files import SALES, csv_bytes, drop
 from support.loading import ARRIVED, load, wipe
@@ -24,6 +29,7 @@ from daemon.errors import TransientError
 from daemon.render import status_text
 from daemon.status import picture
 from daemon.store.derived import ALERTS, DUE_DAYS, DUE_PRODUCTS, FEATURE_WINDOWS, METRICS, PRODUCT_FEATURES
+from daemon.store.engine import open_engine
 from daemon.store.schema import TOTALS
 
 _LATER = ["2025-06-03T10:00:00,SKU-9,pos,3,3.00,,,,"]
@@ -171,17 +177,78 @@ def test_a_step_gives_way_to_a_file_and_is_done_again(store, database_url, tmp_p
     assert not any("failed" in line for line in caplog.messages)
 
 
-def test_files_that_never_end_put_a_step_off_three_times(store, database_url, tmp_path):
+def test_files_that_never_end_put_a_step_off_for_a_while(store, database_url, tmp_path, monkeypatch):
     after = AfterSteps(store, make_settings(tmp_path / "data", database_url))
     load(store, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
     waits = due(store.engine)
-    for _ in range(3):
+
+    def run_until_a_file_comes():
         first = iter([False])  # a step is begun, and a file comes
-        after.run(lambda first=first: next(first, True))
+        after.run(lambda: next(first, True))
+
+    for _ in range(5):
+        run_until_a_file_comes()
         assert due(store.engine) == waits
-    first = iter([False])
-    after.run(lambda first=first: next(first, True))
+    monkeypatch.setattr(steps, "_PATIENCE", 0.0)
+    run_until_a_file_comes()
     assert due(store.engine) == [0, waits[1]]
+
+
+def delivered(made, name, row):
+    drop(made.folders.inbox, name, csv_bytes(SALES, [row]))
+    made.inbox.scan()
+    assert list(made.carrier.deliver_all(made.inbox.ready(), patient=True, enough=made.stop.is_set)) == [name]
+
+
+def soon(question, answer):
+    in_time(lambda: question() == answer, 15)
+
+
+def test_in_a_stream_of_files_it_rests_and_is_done_for_many_of_them(service):
+    made = service()
+
+    def follow_up():
+        return made._follow_up(time.monotonic() + 60)
+
+    delivered(made, "sales_data_20250601_a.csv", "2025-06-01T10:00:00,SKU-1,pos,3,3.00,,,,")
+    assert follow_up() == math.inf
+    assert due(made.store.engine) == [0, 0]
+    for name in "bc":
+        delivered(made, f"sales_data_20250601_{name}.csv", f"2025-06-01T10:00:00,SKU-{name},pos,3,3.00,,,,")
+        assert follow_up() == made._rests_until > time.monotonic()
+    assert due(made.store.engine)[0] == 2
+    made._rests_until = 0.0
+    assert follow_up() == math.inf
+    assert due(made.store.engine) == [0, 0]
+
+
+def test_when_it_has_rested_it_is_done_though_nothing_else_happens(service, database_url):
+    made = service(
+        settle={"quiet_seconds": 0, "grace_seconds": 0, "canary_seconds": 600, "scan_seconds": 600}
+    )
+    loop = threading.Thread(target=made.run)
+    loop.start()
+    engine = open_engine(database_url)  # the loop lets go of its own now and then
+    try:
+        for files, name in enumerate("ab", 1):
+            row = f"2025-06-01T10:00:00,SKU-{name},pos,3,3.00,,,,"
+            drop(made.folders.inbox, f"sales_data_20250601_{name}.csv", csv_bytes(SALES, [row]))
+            wanted = (files, files)
+            soon(lambda: (made.summary.loaded, len(current(engine)[1])), wanted)
+    finally:
+        made.request_stop()
+        loop.join()
+        engine.dispose()
+
+
+def test_no_commit_of_a_file_has_to_copy_the_log_into_the_database(store, database_url, tmp_path):
+    after = AfterSteps(store, make_settings(tmp_path / "data", database_url))
+    load(store, "sales_data_20250601.csv", csv_bytes(SALES, SALES_ROWS))
+    after.run()
+    if store.engine.dialect.name == "sqlite":
+        shutil.copy(store.engine.url.database, tmp_path / "without_its_log.db")
+        with closing(sqlite3.connect(tmp_path / "without_its_log.db")) as copy:
+            assert copy.execute("SELECT COUNT(*) FROM product_features").fetchone()[0] > 0
 
 
 class Locked(AfterSteps):

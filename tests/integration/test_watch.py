@@ -22,6 +22,7 @@ from e2e.host import immutable
 from daemon import filesystems
 from daemon.flag import Flag
 from daemon.settings import SettleSettings
+from daemon.source import Look, stamp
 from daemon.watch import Watcher, canary
 
 DELETE_SELF = 0x400
@@ -148,6 +149,24 @@ def test_ways_in_which_a_file_comes(watch: Callable[..., Watched], tmp_path: Pat
     watched.hinted("created")
     (folder / os.fsdecode(b"\xff\n")).touch()
     watched.hinted(os.fsdecode(b"\xff\n"))
+
+
+def test_a_hint_tells_what_the_file_was_when_it_came(watch: Callable[..., Watched], tmp_path: Path) -> None:
+    """Though the loop asks for it later, when the file may be another."""
+    watched = watch()
+    came = watched.clock.now
+    whole = tmp_path / "aside"
+    whole.write_bytes(b"whole")
+    before = whole.rename(watched.folder / "a").lstat()
+    assert watched.wake.wait(5)
+    time.sleep(0.1)
+    watched.clock.now += 7
+    assert watched.watcher.hints() == {"a"}
+    assert watched.watcher.looks() == {"a": Look(stamp(before), came)}
+    (watched.folder / "a").unlink()
+    (watched.folder / "b").touch()
+    watched.hinted("b")
+    assert watched.watcher.looks().keys() == {"b"}
 
 
 def test_looking_at_files_and_taking_them_wakes_nobody(watch: Callable[..., Watched], tmp_path: Path) -> None:

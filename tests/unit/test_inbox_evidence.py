@@ -13,6 +13,7 @@ from daemon.inbox import folder as inbox_module
 from daemon.inbox.beside import ALONE_SECONDS
 from daemon.inbox.evidence import Expectations
 from daemon.settings import Settings
+from daemon.source import Look, stamp
 from handlers.band import Band, learn
 
 NAME = "sales_data_20250301.csv"
@@ -120,6 +121,28 @@ def test_a_file_whose_time_came_while_others_were_loaded_is_looked_at_at_once(pl
     with path.open("ab"):  # its writer is still there
         assert here.after() == []
         assert here.inbox.next_look() == pytest.approx(0.25), "from now on it is asked about now and then"
+
+
+def test_a_quiet_period_begins_when_a_file_came_and_not_when_there_was_time_to_look(place):
+    here = place()
+    came = Look(stamp(here.put().lstat()), here.now)
+    here.now += 0.7
+    here.inbox.look([NAME], looks={NAME: came})
+    assert here.inbox.next_look() == pytest.approx(QUIET - 0.7)
+    assert here.after(QUIET - 0.8) == []
+    assert here.after(0.1) == [NAME]
+
+
+def test_what_changed_before_there_was_time_to_look_is_quiet_from_the_look_on(place):
+    here = place()
+    path = here.put()
+    came = Look(stamp(path.lstat()), here.now)
+    with path.open("ab") as file:
+        file.write(WHOLE)
+    here.now += 0.7
+    here.inbox.look([NAME], looks={NAME: came})
+    assert here.after(QUIET - 0.1) == []
+    assert here.after(0.1) == [NAME]
 
 
 # ---- with a rule
