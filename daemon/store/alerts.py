@@ -46,7 +46,7 @@ def apply(connection: Connection, signals: Sequence[Signal], at: datetime) -> No
         at: now, UTC.
     """
     wanted = merged(signals)
-    if not any(signal.firing for signal in wanted) and not _stored(connection, wanted, firing_only=True):
+    if not any(signal.firing for signal in wanted) and not _any_fires(connection, wanted):
         return  # as after nearly every delivery: nothing was wrong
     take_turns(connection)
     stored = _stored(connection, wanted)
@@ -153,18 +153,26 @@ _CHANGING = (
 )
 
 
-def _stored(
-    connection: Connection, signals: Sequence[Signal], *, firing_only: bool = False
-) -> dict[str, dict[str, Any]]:
+_AMONG = _A.dedup_key.in_(bindparam("keys", expanding=True))
+_OF_KEYS = select(ALERTS).where(_AMONG)
+_ONE_THAT_FIRES = select(_A.id).where(_AMONG, _A.state == FIRING).limit(1)
+
+
+def _stored(connection: Connection, signals: Sequence[Signal]) -> dict[str, dict[str, Any]]:
     """The alerts of some signals, by key."""
     found = {}
     for keys in _some([signal.key for signal in signals]):
-        query = select(ALERTS).where(_A.dedup_key.in_(keys))
-        if firing_only:
-            query = query.where(_A.state == FIRING)
-        for row in connection.execute(query).mappings():
+        for row in connection.execute(_OF_KEYS, {"keys": keys}).mappings():
             found[row["dedup_key"]] = dict(row)
     return found
+
+
+def _any_fires(connection: Connection, signals: Sequence[Signal]) -> bool:
+    """Whether an alert of some signals fires."""
+    return any(
+        connection.execute(_ONE_THAT_FIRES, {"keys": keys}).first() is not None
+        for keys in _some([signal.key for signal in signals])
+    )
 
 
 def _new(signal: Signal, at: datetime) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from daemon.errors import TransientError
 from daemon.store.ledger import LOADED
@@ -17,6 +17,12 @@ _REMEMBERED_SECONDS = 3600.0
 _AFTER_ERROR_SECONDS = 60.0
 _MOST_KEYS = 50_000  # a shop, a feed and a weekday each
 _C = DELIVERIES.c
+_USUAL = (
+    select(_C.records_processed)
+    .where(_C.slot.in_(bindparam("slots", expanding=True)), _C.status.in_(LOADED), _C.superseded_by.is_(None))
+    .order_by(_C.slot.desc(), _C.id.desc())
+    .limit(REMEMBERED)
+)
 
 
 class Bands:
@@ -57,10 +63,5 @@ def usual_rows(connection: Connection, feed: str, day: date, source: str) -> lis
     """
     days = (day - timedelta(weeks=week) for week in range(_WEEKS + 1))
     slots = [f"{feed}:{each.isoformat()}:{source}" for each in days]
-    found = connection.execute(
-        select(_C.records_processed)
-        .where(_C.slot.in_(slots), _C.status.in_(LOADED), _C.superseded_by.is_(None))
-        .order_by(_C.slot.desc(), _C.id.desc())
-        .limit(REMEMBERED)
-    )
+    found = connection.execute(_USUAL, {"slots": slots})
     return [int(rows) for rows in found.scalars()]

@@ -88,13 +88,19 @@ def record_clean(
     return [{**row, "id": int(key)} for key, row in zip(ids, rows, strict=True)]
 
 
+_THEIRS = select(_C.sha256).where(
+    _C.sha256.in_(bindparam("hashes", expanding=True)), _C.status != "duplicate"
+)
+_FILLED = select(_C.slot).where(_C.slot.in_(bindparam("slots", expanding=True)), _C.status.in_(LOADED))
+
+
 def known_among(
     connection: Connection, hashes: Collection[str], slots: Collection[str]
 ) -> tuple[set[str], set[str]]:
     """Those of some bytes that were delivered before, and those of some slots that are filled."""
-    theirs = select(_C.sha256).where(_C.sha256.in_(hashes), _C.status != "duplicate")
-    filled = select(_C.slot).where(_C.slot.in_(slots), _C.status.in_(LOADED))
-    return set(connection.execute(theirs).scalars()), set(connection.execute(filled).scalars())
+    theirs = connection.execute(_THEIRS, {"hashes": list(hashes)}).scalars()
+    filled = connection.execute(_FILLED, {"slots": list(slots)}).scalars()
+    return set(theirs), set(filled)
 
 
 def details_of(dialect: Dialect) -> dict[str, Any]:

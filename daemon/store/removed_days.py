@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from daemon.store import ledger
 from daemon.store.bulk import manners_of
@@ -18,11 +18,12 @@ from handlers.feed import Additive
 from handlers.reasons import FileReason
 
 _D = REMOVED_DAYS.c
+_ANY = select(_D.day).where(_D.feed == bindparam("name")).limit(1)
 
 
 def are_there(connection: Connection, feed: str) -> bool:
     """Whether rows of any day of a feed were removed."""
-    return connection.execute(select(_D.day).where(_D.feed == feed).limit(1)).first() is not None
+    return connection.execute(_ANY, {"name": feed}).first() is not None
 
 
 def any_of(connection: Connection, feed: str, days: list[date]) -> bool:
